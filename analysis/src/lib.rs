@@ -1,0 +1,7 @@
+//! Closed forms, Monte Carlo, attacks, plots and the report.
+
+pub mod enumerate;
+pub mod model;
+pub mod montecarlo;
+pub mod results;
+pub mod stats;

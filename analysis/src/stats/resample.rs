@@ -1,0 +1,262 @@
+//! Dependence and resampling: what conversations that share a user are worth, and intervals for medians.
+
+use std::collections::BTreeMap;
+
+use rand_core::Rng;
+
+use super::Interval;
+
+/// Why data cannot be resampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ResampleError {
+    /// Nothing to work on.
+    #[error("there are no observations")]
+    Empty,
+    /// A conversation is between two users.
+    #[error("user {0} is on both sides of a conversation")]
+    OneUser(u32),
+    /// A median of values that cannot be ordered.
+    #[error("an observation is not a number")]
+    NotANumber,
+    /// An interval needs at least one resample.
+    #[error("a bootstrap needs at least one resample")]
+    NoResamples,
+}
+
+/// One conversation: two users, and whether the event was observed in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dyad {
+    /// The two users, in any order.
+    pub users: (u32, u32),
+    /// Whether it counts as a hit.
+    pub hit: bool,
+}
+
+/// What dependence between conversations does to the variance of their mean.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DesignEffect {
+    /// Hits.
+    pub hits: u64,
+    /// Conversations.
+    pub n: u64,
+    /// Variance of the mean, over the variance if all conversations were independent; at least 1.
+    pub effect: f64,
+    /// Whether the effect could be estimated: without any variation there is nothing to go by, and it is 1.
+    pub estimable: bool,
+}
+
+impl DesignEffect {
+    /// How many independent conversations they are worth.
+    pub fn effective_n(&self) -> f64 {
+        self.n as f64 / self.effect
+    }
+
+    /// Hits scaled to [`DesignEffect::effective_n`], so that intervals can be computed from the two.
+    pub fn effective_hits(&self) -> f64 {
+        self.hits as f64 / self.effect
+    }
+}
+
+/// The dyadic cluster-robust design effect: conversations that share a user may depend on each other in any
+/// way, others are independent. The variance sums the products of residuals over all such pairs
+/// (Fafchamps and Gubert 2007); an estimate below independence is raised to it.
+///
+/// # Errors
+/// [`ResampleError::Empty`]; [`ResampleError::OneUser`] for a conversation of a user with itself.
+pub fn dyadic_effect(dyads: &[Dyad]) -> Result<DesignEffect, ResampleError> {
+    if dyads.is_empty() {
+        return Err(ResampleError::Empty);
+    }
+    let n = dyads.len() as f64;
+    let hits = dyads.iter().filter(|d| d.hit).count();
+    let mean = hits as f64 / n;
+    let mut by_user: BTreeMap<u32, f64> = BTreeMap::new();
+    let mut by_pair: BTreeMap<(u32, u32), f64> = BTreeMap::new();
+    for dyad in dyads {
+        let (u, v) = dyad.users;
+        if u == v {
+            return Err(ResampleError::OneUser(u));
+        }
+        let residual = f64::from(u8::from(dyad.hit)) - mean;
+        *by_user.entry(u).or_default() += residual;
+        *by_user.entry(v).or_default() += residual;
+        *by_pair.entry((u.min(v), u.max(v))).or_default() += residual;
+    }
+    let squares = |sums: &mut dyn Iterator<Item = &f64>| sums.map(|s| s * s).sum::<f64>();
+    // Each pair of conversations counts once per user that they share, so those with the same two users
+    // were counted twice.
+    let clustered = squares(&mut by_user.values()) - squares(&mut by_pair.values());
+    let independent = n * mean * (1.0 - mean);
+    let estimable = independent > 0.0;
+    let effect = if estimable { (clustered / independent).max(1.0) } else { 1.0 };
+    Ok(DesignEffect { hits: hits as u64, n: dyads.len() as u64, effect, estimable })
+}
+
+/// A median with its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Median {
+    /// The sample's median.
+    pub estimate: f64,
+    /// Percentile bootstrap interval.
+    pub interval: Interval,
+    /// Observations.
+    pub n: u64,
+}
+
+/// The median: of an even number of values the mean of the two in the middle; `None` for no values.
+pub fn median(values: &[f64]) -> Option<f64> {
+    median_of(&mut values.to_vec())
+}
+
+fn median_of(values: &mut [f64]) -> Option<f64> {
+    let half = values.len() / 2;
+    let even = values.len().is_multiple_of(2);
+    if values.is_empty() {
+        return None;
+    }
+    let (below, &mut upper, _) = values.select_nth_unstable_by(half, f64::total_cmp);
+    if !even {
+        return Some(upper);
+    }
+    let lower = below.iter().copied().max_by(f64::total_cmp)?;
+    Some(f64::midpoint(lower, upper))
+}
+
+/// The median of `values` with a percentile bootstrap interval from `resamples` resamples (1,000 or more are
+/// usual). The same stream gives the same interval.
+///
+/// # Errors
+/// [`ResampleError::Empty`], [`ResampleError::NotANumber`], [`ResampleError::NoResamples`].
+pub fn median_interval(values: &[f64], resamples: u32, rng: &mut impl Rng) -> Result<Median, ResampleError> {
+    if values.iter().any(|v| v.is_nan()) {
+        return Err(ResampleError::NotANumber);
+    }
+    let estimate = median(values).ok_or(ResampleError::Empty)?;
+    let mut medians = Vec::with_capacity(resamples as usize);
+    let mut resample = Vec::with_capacity(values.len());
+    for _ in 0..resamples {
+        resample.clear();
+        for _ in values {
+            // The high half of a 64 × 64 bit product: its bias, n/2⁶⁴, is far below the resampling noise.
+            let place = (u128::from(rng.next_u64()) * values.len() as u128) >> 64;
+            resample.extend(values.get(place as usize));
+        }
+        medians.extend(median_of(&mut resample));
+    }
+    medians.sort_by(f64::total_cmp);
+    let at = |quantile: f64| {
+        let last = medians.len().checked_sub(1)?;
+        medians.get((quantile * last as f64).round() as usize).copied()
+    };
+    match (at(0.025), at(0.975)) {
+        (Some(low), Some(high)) => {
+            Ok(Median { estimate, interval: Interval { low, high }, n: values.len() as u64 })
+        }
+        _ => Err(ResampleError::NoResamples),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    fn dyad(u: u32, v: u32, hit: bool) -> Dyad {
+        Dyad { users: (u, v), hit }
+    }
+
+    /// The definition, written out: the sum over all pairs of conversations that share a user.
+    fn effect_by_definition(dyads: &[Dyad]) -> f64 {
+        let n = dyads.len() as f64;
+        let mean = dyads.iter().filter(|d| d.hit).count() as f64 / n;
+        let e = |d: &Dyad| f64::from(u8::from(d.hit)) - mean;
+        let mut sum = 0.0;
+        for x in dyads {
+            for y in dyads {
+                let shared = [y.users.0, y.users.1];
+                if shared.contains(&x.users.0) || shared.contains(&x.users.1) {
+                    sum += e(x) * e(y);
+                }
+            }
+        }
+        sum / (n * mean * (1.0 - mean))
+    }
+
+    #[test]
+    fn conversations_without_shared_users_are_independent() {
+        let dyads: Vec<Dyad> = (0..50).map(|i| dyad(2 * i, 2 * i + 1, i % 3 == 0)).collect();
+        let found = dyadic_effect(&dyads).unwrap();
+        assert!((found.effect - 1.0).abs() < 1e-12);
+        assert_eq!((found.n, found.hits), (50, 17));
+        assert!((found.effective_n() - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn users_who_decide_their_conversations_cost_observations() {
+        // Ten stars of ten conversations; all of a star are hits or none is: ten observations, not a hundred.
+        let mut dyads = Vec::new();
+        for star in 0..10 {
+            for leaf in 1..=10 {
+                dyads.push(dyad(star * 100, star * 100 + leaf, star % 2 == 0));
+            }
+        }
+        let found = dyadic_effect(&dyads).unwrap();
+        assert!((found.effect - 10.0).abs() < 1e-9);
+        assert!((found.effective_n() - 10.0).abs() < 1e-9);
+        assert!((found.effective_hits() - 5.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_sums_by_user_give_the_sum_over_pairs() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        for _ in 0..50 {
+            let mut dyads = Vec::new();
+            while dyads.len() < 40 {
+                let word = rng.next_u32();
+                let (u, v) = (word % 12, (word >> 8) % 12);
+                if u != v {
+                    dyads.push(dyad(u, v, (u + v + word % 3) % 3 == 0));
+                }
+            }
+            let found = dyadic_effect(&dyads).unwrap();
+            assert!((found.effect - effect_by_definition(&dyads).max(1.0)).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn without_variation_there_is_nothing_to_estimate() {
+        let found = dyadic_effect(&[dyad(0, 1, false), dyad(0, 2, false)]).unwrap();
+        assert_eq!((found.effect, found.estimable), (1.0, false));
+        assert_eq!(dyadic_effect(&[]), Err(ResampleError::Empty));
+        assert_eq!(dyadic_effect(&[dyad(3, 3, true)]), Err(ResampleError::OneUser(3)));
+    }
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn the_bootstrap_covers_the_median_and_repeats() {
+        let values: Vec<f64> = (0..101).map(f64::from).collect();
+        let run = |seed| median_interval(&values, 2000, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
+        let found = run(1);
+        assert_eq!(found, run(1));
+        assert_eq!((found.estimate, found.n), (50.0, 101));
+        // The exact interval from order statistics is 40 to 60.
+        assert!((38.0..=42.0).contains(&found.interval.low), "{found:?}");
+        assert!((58.0..=62.0).contains(&found.interval.high), "{found:?}");
+    }
+
+    #[test]
+    fn data_without_a_median() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        assert_eq!(median_interval(&[], 10, &mut rng), Err(ResampleError::Empty));
+        assert_eq!(median_interval(&[f64::NAN], 10, &mut rng), Err(ResampleError::NotANumber));
+        assert_eq!(median_interval(&[1.0], 0, &mut rng), Err(ResampleError::NoResamples));
+    }
+}

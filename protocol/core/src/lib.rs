@@ -1,0 +1,16 @@
+//! The SimpleX protocols as pure state machines: bytes, the time and randomness in; bytes, events and the
+//! next timeout out. Nothing here owns a socket, a clock or a thread.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`wire`] | bytes ↔ values: integers, strings, lists, padding, versions, addresses |
+//! | [`crypto`] | keys, boxes, authenticators, chain keys, certificates |
+//! | [`transport`] | blocks, batches, handshake, block encryption |
+//! | [`smp`] | commands, responses, errors, the router, the client, proxying, end-to-end envelopes |
+//! | [`observe`] | what one party sees of the traffic that passes it |
+
+pub mod crypto;
+pub mod observe;
+pub mod smp;
+pub mod transport;
+pub mod wire;

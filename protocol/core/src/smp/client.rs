@@ -1,0 +1,244 @@
+//! The client's side of one transport session: requests out, responses and events in, and commands forwarded
+//! through this router as a proxy to another one.
+//!
+//! Contract: after each call that changes something, drain [`Client::next_block`] and [`Client::poll`]. The client
+//! holds no clock; whoever drives it gives up on requests that take too long with [`Client::forget`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+use thiserror::Error;
+
+use super::command::Command;
+use super::forward::{self, ForwardKeys, Relay};
+use super::response::Response;
+use crate::crypto::keys::AuthSecretKey;
+use crate::transport::{
+    Agreed, BatchError, BlockError, ClientHandshake, HandshakeError, Packing, RouterHello, TransmissionError,
+    Unsigned, authorize, pack, read_transmission, unpack,
+};
+use crate::wire::{CorrId, EntityId, WireError};
+
+/// Why a session can't go on, or a request can't be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ClientError {
+    /// The handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// A block is not one.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// A block's content or a transmission does not parse.
+    #[error("the router sent what does not parse: {0}")]
+    Wire(#[from] WireError),
+    /// A request can't be written.
+    #[error(transparent)]
+    Transmission(#[from] TransmissionError),
+    /// A request is too large for a block.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// A request before the handshake was done.
+    #[error("no session yet")]
+    NotReady,
+}
+
+/// What a client learns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// The handshake is done; requests can be made.
+    Ready {
+        /// The version agreed on.
+        version: u16,
+    },
+    /// The answer to a request.
+    Response {
+        /// The request's correlation id.
+        corr: CorrId,
+        /// The entity that the router answers for.
+        entity: EntityId,
+        /// The answer. `Err` where it does not parse: a newer router may answer what this client does not know (ER-8).
+        response: Result<Response, WireError>,
+    },
+    /// The answer of the destination router to a forwarded command.
+    Forwarded {
+        /// The forwarded command's correlation id.
+        corr: CorrId,
+        /// The destination's answer, or why it cannot be read.
+        response: Result<Response, forward::ForwardError>,
+    },
+    /// An event: a transmission without a correlation id, or with one that nobody waits for.
+    Event {
+        /// The entity that it concerns.
+        entity: EntityId,
+        /// The event.
+        response: Response,
+    },
+}
+
+/// One session with a router.
+#[derive(Debug)]
+pub struct Client {
+    handshake: Option<ClientHandshake>,
+    agreed: Option<Agreed>,
+    hello: Option<RouterHello>,
+    rng: ChaCha20Rng,
+    pending: BTreeMap<CorrId, Pending>,
+    outgoing: VecDeque<Vec<u8>>,
+    blocks: VecDeque<Vec<u8>>,
+    events: VecDeque<ClientEvent>,
+}
+
+#[derive(Debug)]
+enum Pending {
+    Request,
+    Forward(Box<ForwardKeys>),
+}
+
+impl Client {
+    /// A client that waits for the router's first block. `rng` makes correlation ids and session keys.
+    pub fn new(handshake: ClientHandshake, rng: ChaCha20Rng) -> Self {
+        Self {
+            handshake: Some(handshake),
+            agreed: None,
+            hello: None,
+            rng,
+            pending: BTreeMap::new(),
+            outgoing: VecDeque::new(),
+            blocks: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The session, once the handshake is done.
+    pub fn agreed(&self) -> Option<&Agreed> {
+        self.agreed.as_ref()
+    }
+
+    /// The router's hello, once: what a proxy shows its clients of a relay.
+    pub fn take_hello(&mut self) -> Option<RouterHello> {
+        self.hello.take()
+    }
+
+    /// How many requests wait for an answer.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Stops waiting for an answer; a late one is then an event, or nothing if it was forwarded.
+    pub fn forget(&mut self, corr: &CorrId) {
+        self.pending.remove(corr);
+    }
+
+    /// Takes a block from the router. After an error the session is dead.
+    pub fn block(&mut self, block: &[u8]) -> Result<(), ClientError> {
+        if let Some(handshake) = self.handshake.take() {
+            let (reply, agreed, hello) = handshake.router_hello(block, &mut self.rng)?;
+            self.blocks.push_back(reply);
+            self.events.push_back(ClientEvent::Ready { version: agreed.version });
+            self.agreed = Some(agreed);
+            self.hello = Some(hello);
+            return Ok(());
+        }
+        let agreed = self.agreed.as_mut().ok_or(ClientError::NotReady)?;
+        let content = agreed.codec.open(block)?;
+        for item in unpack(&content)? {
+            let received = read_transmission(&agreed.session, item)?;
+            let response = Response::decode(&received.command, &agreed.session.layout);
+            let (corr, entity) = (received.corr, received.entity);
+            let event = match (self.pending.remove(&corr), response) {
+                (Some(Pending::Request), response) => ClientEvent::Response { corr, entity, response },
+                (Some(Pending::Forward(keys)), Ok(Response::Pres { sealed })) => {
+                    let response = forward::open_reply(&keys, &corr, &sealed);
+                    ClientEvent::Forwarded { corr, response }
+                }
+                (Some(Pending::Forward(_)), response) => ClientEvent::Response { corr, entity, response },
+                (None, Ok(response)) => ClientEvent::Event { entity, response },
+                // An event that this client does not know must not end the session (ER-8).
+                (None, Err(_)) => continue,
+            };
+            self.events.push_back(event);
+        }
+        Ok(())
+    }
+
+    /// A fresh correlation id: never used twice in a session, because it is a nonce too (HARDPARTS 4).
+    fn fresh_corr(&mut self) -> CorrId {
+        let mut bytes = [0; 24];
+        self.rng.fill_bytes(&mut bytes);
+        CorrId::from(bytes)
+    }
+
+    /// Makes a request and returns its correlation id.
+    pub fn request(
+        &mut self,
+        entity: EntityId,
+        command: &Command,
+        key: Option<&AuthSecretKey>,
+    ) -> Result<CorrId, ClientError> {
+        let corr = self.fresh_corr();
+        self.request_with(corr.clone(), entity, command, key)?;
+        Ok(corr)
+    }
+
+    /// Makes a request with a correlation id of the caller's choice.
+    pub fn request_with(
+        &mut self,
+        corr: CorrId,
+        entity: EntityId,
+        command: &Command,
+        key: Option<&AuthSecretKey>,
+    ) -> Result<(), ClientError> {
+        let agreed = self.agreed.as_ref().ok_or(ClientError::NotReady)?;
+        let mut bytes = Vec::new();
+        command.encode(&agreed.session.layout, &mut bytes)?;
+        let unsigned = Unsigned { corr: corr.clone(), entity, command: bytes };
+        let item = authorize(&agreed.session, &unsigned, key, agreed.peer_key.as_ref())?;
+        if 3 + item.len() > agreed.codec.capacity() {
+            return Err(BatchError::TooLarge(item.len()).into());
+        }
+        self.outgoing.push_back(item);
+        self.pending.insert(corr, Pending::Request);
+        Ok(())
+    }
+
+    /// Has the command delivered by this session's router, as a proxy, to the router behind `relay` (PX-7, PX-8). The
+    /// answer comes as [`ClientEvent::Forwarded`], or as a [`ClientEvent::Response`] with the proxy's own error.
+    pub fn forward(
+        &mut self,
+        relay: &Relay,
+        entity: EntityId,
+        command: &Command,
+        key: Option<&AuthSecretKey>,
+    ) -> Result<CorrId, ClientError> {
+        let corr = self.fresh_corr();
+        let (command, keys) = forward::seal_command(relay, &corr, entity, command, key, &mut self.rng)?;
+        self.request_with(corr.clone(), relay.session_entity()?, &command, None)?;
+        self.pending.insert(corr.clone(), Pending::Forward(Box::new(keys)));
+        Ok(corr)
+    }
+
+    /// The next block to write. Requests made since the last call share blocks.
+    pub fn next_block(&mut self) -> Option<Vec<u8>> {
+        if let Some(block) = self.blocks.pop_front() {
+            return Some(block);
+        }
+        let agreed = self.agreed.as_mut()?;
+        if self.outgoing.is_empty() {
+            return None;
+        }
+        let items: Vec<_> = self.outgoing.drain(..).collect();
+        // What fits into no block was refused when the request was made.
+        for content in pack(&items, Packing::RemainderLast).ok()? {
+            if let Ok(block) = agreed.codec.seal(&content) {
+                self.blocks.push_back(block);
+            }
+        }
+        self.blocks.pop_front()
+    }
+
+    /// The next thing learnt.
+    pub fn poll(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front()
+    }
+}

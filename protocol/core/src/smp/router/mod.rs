@@ -1,0 +1,229 @@
+//! The SMP router as a pure state machine: blocks of its sessions in, blocks out.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `queues` | queues and their messages: what survives a restart |
+//! | `sessions` | transport sessions: handshake, blocks in and out, what waits to be written |
+//! | `commands` | verification and the meaning of each command |
+//! | `proxy` | sessions with other routers and the commands forwarded over them |
+//!
+//! Contract: after each call, drain [`Router::poll`]; for each session that it names as writable, write what
+//! [`Router::next_block`] gives; call [`Router::timeout`] when [`Router::next_timeout`] has come; read from a session
+//! only while [`Router::wants_block`]. Times are nanoseconds since the Unix epoch.
+
+mod commands;
+mod proxy;
+mod queues;
+mod sessions;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+
+pub use self::proxy::DialFailure;
+use self::proxy::Relays;
+pub use self::queues::{Content, Offered, Queue, QueueStore, Stored};
+use self::sessions::Peer;
+use crate::crypto::keys::{Ed448Secret, Ed25519Secret};
+use crate::observe::{SessionNo, Sight};
+use crate::smp::response::Response;
+use crate::transport::{RouterCredentials, SUPPORTED};
+use crate::wire::{EntityId, RouterAddress, VersionRange};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A router's limits and intervals; the defaults are the deployed router's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterConfig {
+    /// Versions offered to clients that negotiate the protocol in TLS.
+    pub versions: VersionRange,
+    /// Messages that a queue holds before it refuses more.
+    pub queue_quota: usize,
+    /// How long END and DELD events are collected, in nanoseconds (D34).
+    pub end_interval: u64,
+    /// The password that NEW and PRXY need.
+    pub password: Option<String>,
+    /// Whether NEW is allowed.
+    pub new_queues: bool,
+    /// Whether PRXY and PFWD are allowed.
+    pub proxy: bool,
+    /// How long a client may take for its hello, in nanoseconds (TR-22).
+    pub handshake_timeout: u64,
+    /// How long a proxy waits for a relay's answer, in nanoseconds.
+    pub forward_timeout: u64,
+    /// How long a proxy remembers that a relay could not be reached, in nanoseconds (PX-6).
+    pub relay_memory: u64,
+    /// Forwarded commands of one client that may wait for their answers before its session is not read (PX-20).
+    pub proxied_per_client: usize,
+    /// Blocks that wait to be written to one session before it is not read and nothing more is delivered to it.
+    pub outgoing_blocks: usize,
+    /// Whether to record [`Sight`]s.
+    pub observe: bool,
+}
+
+impl Default for RouterConfig {
+    fn default() -> Self {
+        Self {
+            versions: SUPPORTED,
+            queue_quota: 128,
+            end_interval: 15 * SECOND,
+            password: None,
+            new_queues: true,
+            proxy: true,
+            handshake_timeout: 120 * SECOND,
+            forward_timeout: 30 * SECOND,
+            relay_memory: 30 * SECOND,
+            proxied_per_client: 32,
+            outgoing_blocks: 64,
+            observe: false,
+        }
+    }
+}
+
+/// What the router asks of whoever runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouterEvent {
+    /// The session has blocks to write.
+    Writable(SessionNo),
+    /// Close the session's connection, after what is queued for it has been written.
+    Close(SessionNo),
+    /// Connect to this router, and call [`Router::dialed`] or [`Router::dial_failed`].
+    Dial {
+        /// The number of the session to be.
+        session: SessionNo,
+        /// Where to.
+        address: RouterAddress,
+    },
+}
+
+/// A router.
+#[derive(Debug)]
+pub struct Router {
+    config: RouterConfig,
+    credentials: RouterCredentials,
+    rng: ChaCha20Rng,
+    store: QueueStore,
+    sessions: BTreeMap<SessionNo, Peer>,
+    next_session: u64,
+    /// Which session subscribed to a queue, by recipient id.
+    subscribers: BTreeMap<EntityId, SessionNo>,
+    relays: Relays,
+    /// END and DELD events that wait for their interval, and when it ends.
+    ends: BTreeMap<SessionNo, Vec<(EntityId, Response)>>,
+    ends_due: Option<u64>,
+    writable: BTreeSet<SessionNo>,
+    events: VecDeque<RouterEvent>,
+    sights: Vec<Sight>,
+    dummies: Dummies,
+}
+
+/// Keys that nobody has, so that a refusal costs as much as a verification (AU-6).
+#[derive(Debug)]
+struct Dummies {
+    ed25519: crate::crypto::keys::AuthPublicKey,
+    ed448: crate::crypto::keys::AuthPublicKey,
+    x25519: crate::crypto::keys::AuthPublicKey,
+}
+
+impl Router {
+    /// A router with its queues. `rng` makes ids, session keys and nonces.
+    pub fn new(
+        config: RouterConfig,
+        credentials: RouterCredentials,
+        store: QueueStore,
+        mut rng: ChaCha20Rng,
+    ) -> Self {
+        use crate::crypto::keys::{AuthPublicKey, X25519Secret};
+        let dummies = Dummies {
+            ed25519: AuthPublicKey::Ed25519(Ed25519Secret::generate(&mut rng).public()),
+            ed448: AuthPublicKey::Ed448(Ed448Secret::generate(&mut rng).public()),
+            x25519: AuthPublicKey::X25519(X25519Secret::generate(&mut rng).public()),
+        };
+        Self {
+            config,
+            credentials,
+            rng,
+            store,
+            sessions: BTreeMap::new(),
+            next_session: 0,
+            subscribers: BTreeMap::new(),
+            relays: Relays::default(),
+            ends: BTreeMap::new(),
+            ends_due: None,
+            writable: BTreeSet::new(),
+            events: VecDeque::new(),
+            sights: Vec::new(),
+            dummies,
+        }
+    }
+
+    /// The queues: what a restarted router continues with.
+    pub fn into_store(self) -> QueueStore {
+        self.store
+    }
+
+    /// The queues.
+    pub fn store(&self) -> &QueueStore {
+        &self.store
+    }
+
+    /// How many sessions are open, those with relays included.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len() + self.relays.len()
+    }
+
+    /// What the router saw since the last call, if the configuration asks for it.
+    pub fn sights(&mut self) -> Vec<Sight> {
+        std::mem::take(&mut self.sights)
+    }
+
+    fn see(&mut self, sight: impl FnOnce() -> Sight) {
+        if self.config.observe {
+            self.sights.push(sight());
+        }
+    }
+
+    fn fresh_id(&mut self) -> [u8; 24] {
+        let mut id = [0; 24];
+        self.rng.fill_bytes(&mut id);
+        id
+    }
+
+    fn new_session(&mut self) -> SessionNo {
+        self.next_session += 1;
+        SessionNo(self.next_session)
+    }
+
+    /// The next thing to do for whoever runs the router.
+    pub fn poll(&mut self) -> Option<RouterEvent> {
+        match self.writable.pop_first() {
+            Some(session) => Some(RouterEvent::Writable(session)),
+            None => self.events.pop_front(),
+        }
+    }
+
+    /// When [`Router::timeout`] is to be called, in nanoseconds since the epoch.
+    pub fn next_timeout(&self) -> Option<u64> {
+        let handshake = self.sessions.values().filter_map(Peer::deadline).min();
+        [self.ends_due, self.relays.next_timeout(), handshake].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`: sends collected events, gives up on relays and on slow hellos.
+    pub fn timeout(&mut self, now: u64) {
+        if self.ends_due.is_some_and(|due| due <= now) {
+            self.ends_due = None;
+            self.flush_ends();
+        }
+        self.relay_timeouts(now);
+        let slow: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, peer)| peer.deadline().is_some_and(|deadline| deadline <= now))
+            .map(|(session, _)| *session)
+            .collect();
+        for session in slow {
+            self.close(session);
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The router as a proxy: one session with each relay that its clients asked for, and the commands forwarded over it
+//! (PX-1 to PX-6, PX-11, PX-13).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::commands::Reply;
+use super::{Router, RouterEvent};
+use crate::crypto::certificate::{Chain, SignedKey};
+use crate::crypto::keys::X25519Public;
+use crate::observe::{Kind, Layer, Seen, SessionNo, Sight};
+use crate::smp::client::{Client, ClientEvent};
+use crate::smp::error::{BrokerError, HandshakeFailure, ProxyError, SmpError, TransportError};
+use crate::smp::forward;
+use crate::smp::response::Response;
+use crate::smp::version::FORWARD_VERSIONS;
+use crate::transport::{ClientHandshake, HandshakeError, SUPPORTED};
+use crate::wire::{CorrId, EntityId, RouterAddress, VersionRange};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+/// Why a relay could not be connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DialFailure {
+    /// No connection, or TLS failed: nothing finer goes to the client (D43).
+    Network,
+    /// No answer in time.
+    Timeout,
+}
+
+/// Sessions with relays.
+#[derive(Debug, Default)]
+pub(super) struct Relays {
+    by_address: BTreeMap<Vec<u8>, SessionNo>,
+    open: BTreeMap<SessionNo, RelaySession>,
+    /// Relays that failed lately, until when they are not tried again, and how they failed.
+    failed: BTreeMap<Vec<u8>, (u64, BrokerError)>,
+    /// When forwards time out, oldest first.
+    deadlines: VecDeque<(u64, SessionNo, CorrId)>,
+}
+
+#[derive(Debug)]
+struct RelaySession {
+    address: RouterAddress,
+    key: Vec<u8>,
+    client: Option<Client>,
+    shown: Option<Shown>,
+    waiting: Vec<(SessionNo, CorrId)>,
+    pending: BTreeMap<CorrId, Forward>,
+}
+
+/// What PKEY tells a client about the session with the relay.
+#[derive(Debug)]
+struct Shown {
+    session: EntityId,
+    versions: VersionRange,
+    chain: Chain,
+    signed_key: SignedKey,
+}
+
+#[derive(Debug)]
+struct Forward {
+    client: SessionNo,
+    corr: CorrId,
+    entity: EntityId,
+}
+
+impl Relays {
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn is_open(&self, session: SessionNo) -> bool {
+        self.open.contains_key(&session)
+    }
+
+    pub(super) fn next_block(&mut self, session: SessionNo) -> Option<Vec<u8>> {
+        self.open.get_mut(&session)?.client.as_mut()?.next_block()
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<u64> {
+        self.deadlines.front().map(|(due, ..)| *due)
+    }
+}
+
+/// What makes two addresses the same relay: the identity, the first host and the port.
+fn relay_key(address: &RouterAddress) -> Vec<u8> {
+    let mut key = address.identity.to_vec();
+    key.extend(address.hosts.first().map(ToString::to_string).unwrap_or_default().bytes());
+    key.extend(address.port.unwrap_or_default().to_be_bytes());
+    key
+}
+
+fn broker(error: BrokerError) -> Response {
+    Response::Err(SmpError::Proxy(ProxyError::Broker(error)))
+}
+
+impl Router {
+    /// PRXY: answers with the session with the relay, once there is one. `None`: later.
+    pub(super) fn request_relay(
+        &mut self,
+        session: SessionNo,
+        corr: &CorrId,
+        address: RouterAddress,
+        password: Option<String>,
+        now: u64,
+    ) -> Option<Response> {
+        let known = self.config.password.as_ref().is_none_or(|p| Some(p) == password.as_ref());
+        if !self.config.proxy || !known {
+            return Some(Response::Err(SmpError::Proxy(ProxyError::BasicAuth)));
+        }
+        let key = relay_key(&address);
+        if let Some(relay) =
+            self.relays.by_address.get(&key).and_then(|number| self.relays.open.get_mut(number))
+        {
+            if let Some(shown) = &relay.shown {
+                return Some(pkey(shown));
+            }
+            relay.waiting.push((session, corr.clone()));
+            return None;
+        }
+        if let Some((until, error)) = self.relays.failed.get(&key) {
+            if now < *until {
+                return Some(broker(error.clone()));
+            }
+            self.relays.failed.remove(&key);
+        }
+        let number = self.new_session();
+        self.relays.by_address.insert(key.clone(), number);
+        let relay = RelaySession {
+            address: address.clone(),
+            key,
+            client: None,
+            shown: None,
+            waiting: vec![(session, corr.clone())],
+            pending: BTreeMap::new(),
+        };
+        self.relays.open.insert(number, relay);
+        self.events.push_back(RouterEvent::Dial { session: number, address });
+        None
+    }
+
+    /// The connection asked for by [`RouterEvent::Dial`] is up; `tls_session` is its tls-unique.
+    pub fn dialed(&mut self, session: SessionNo, tls_session: Vec<u8>, now: u64) {
+        let rng = ChaCha20Rng::from_rng(&mut self.rng);
+        let Some(relay) = self.relays.open.get_mut(&session) else { return };
+        let to = relay.address.hosts.first().map(ToString::to_string).unwrap_or_default();
+        let handshake = ClientHandshake {
+            versions: SUPPORTED,
+            identity: relay.address.identity,
+            session_id: tls_session,
+            send_key: true,
+            proxy: true,
+            unix_seconds: now / super::SECOND,
+        };
+        relay.client = Some(Client::new(handshake, rng));
+        self.see(|| Sight::Dialed { session, to });
+    }
+
+    /// The connection asked for by [`RouterEvent::Dial`] could not be made.
+    pub fn dial_failed(&mut self, session: SessionNo, failure: DialFailure, now: u64) {
+        let error = match failure {
+            DialFailure::Network => BrokerError::Network,
+            DialFailure::Timeout => BrokerError::Timeout,
+        };
+        self.relay_ended(session, &error, true, now);
+    }
+
+    pub(super) fn relay_closed(&mut self, session: SessionNo, now: u64) {
+        if self.relays.is_open(session) {
+            self.see(|| Sight::Closed { session });
+            self.relay_ended(session, &BrokerError::Network, false, now);
+        }
+    }
+
+    /// Answers everybody who waits for the relay with `error` and forgets its session.
+    fn relay_ended(&mut self, session: SessionNo, error: &BrokerError, remember: bool, now: u64) {
+        let Some(relay) = self.relays.open.remove(&session) else { return };
+        self.relays.by_address.remove(&relay.key);
+        if remember {
+            let until = now.saturating_add(self.config.relay_memory);
+            self.relays.failed.retain(|_, (until, _)| *until > now);
+            self.relays.failed.insert(relay.key, (until, error.clone()));
+        }
+        for (client, corr) in relay.waiting {
+            self.send(client, vec![Reply { corr, entity: EntityId::EMPTY, response: broker(error.clone()) }]);
+        }
+        for forward in relay.pending.into_values() {
+            self.answer_forward(forward, broker(error.clone()));
+        }
+    }
+
+    /// PFWD: passes a client's sealed command on. `None`: the answer comes with the relay's.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one command and its transmission")]
+    pub(super) fn forward(
+        &mut self,
+        session: SessionNo,
+        corr: &CorrId,
+        entity: &EntityId,
+        version: u16,
+        key: &X25519Public,
+        sealed: &[u8],
+        now: u64,
+    ) -> Option<Response> {
+        let no_session = Response::Err(SmpError::Proxy(ProxyError::NoSession));
+        let own = CorrId::from(self.fresh_id());
+        let found = self
+            .relays
+            .open
+            .iter_mut()
+            .find(|(_, relay)| relay.shown.as_ref().is_some_and(|shown| shown.session == *entity));
+        let Some((&number, relay)) = found else { return Some(no_session) };
+        let Some(client) = &mut relay.client else { return Some(no_session) };
+        let Some(secret) = client.agreed().and_then(|agreed| agreed.secret.clone()) else {
+            return Some(broker(BrokerError::Transport(TransportError::NoAuth)));
+        };
+        let sent = forward::seal_forward(&secret, &own, corr, version, key, sealed)
+            .ok()
+            .and_then(|command| client.request_with(own.clone(), EntityId::EMPTY, &command, None).ok());
+        if sent.is_none() {
+            return Some(Response::Err(SmpError::LargeMsg));
+        }
+        let forward = Forward { client: session, corr: corr.clone(), entity: entity.clone() };
+        relay.pending.insert(own.clone(), forward);
+        let size = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
+        self.relays.deadlines.push_back((
+            now.saturating_add(self.config.forward_timeout),
+            number,
+            own.clone(),
+        ));
+        self.writable.insert(number);
+        if let Some(peer) = self.sessions.get_mut(&session) {
+            peer.proxied += 1;
+        }
+        let (corr, entity) = (corr.clone(), entity.clone());
+        self.see(|| {
+            let passed_to = Some((number, own));
+            Sight::Sent(Seen {
+                session,
+                kind: Kind::Rfwd,
+                layer: Layer::Forwarded,
+                entity,
+                corr,
+                size,
+                passed_to,
+            })
+        });
+        None
+    }
+
+    fn answer_forward(&mut self, forward: Forward, response: Response) {
+        let Forward { client, corr, entity } = forward;
+        if let Some(peer) = self.sessions.get_mut(&client) {
+            peer.proxied = peer.proxied.saturating_sub(1);
+            // Its session may be read again.
+            self.writable.insert(client);
+        }
+        self.send(client, vec![Reply { corr, entity, response }]);
+    }
+
+    /// A block from a relay: its hello, or answers to forwarded commands.
+    pub(super) fn relay_block(&mut self, session: SessionNo, block: &[u8], now: u64) {
+        let Some(relay) = self.relays.open.get_mut(&session) else { return };
+        let Some(client) = &mut relay.client else { return };
+        let hello = match client.block(block) {
+            Ok(()) => client.take_hello(),
+            Err(error) => {
+                self.relay_ended(session, &relay_error(&error), true, now);
+                self.events.push_back(RouterEvent::Close(session));
+                return;
+            }
+        };
+        self.writable.insert(session);
+        if let Some(hello) = hello {
+            let offered = hello.versions.common(&FORWARD_VERSIONS);
+            let capped = client.agreed().map_or(FORWARD_VERSIONS.max, |agreed| agreed.version);
+            let shown = match (offered, hello.authentication) {
+                (Some(versions), Some((chain, signed_key))) => Ok(Shown {
+                    session: EntityId::new(&hello.session_id).unwrap_or_default(),
+                    versions: VersionRange { min: versions.min, max: versions.max.min(capped) },
+                    chain,
+                    signed_key,
+                }),
+                (None, _) => Err(BrokerError::Transport(TransportError::Version)),
+                (_, None) => Err(BrokerError::Transport(TransportError::NoAuth)),
+            };
+            match shown {
+                Ok(shown) => {
+                    let response = pkey(&shown);
+                    relay.shown = Some(shown);
+                    for (client, corr) in std::mem::take(&mut relay.waiting) {
+                        let response = response.clone();
+                        self.send(client, vec![Reply { corr, entity: EntityId::EMPTY, response }]);
+                    }
+                }
+                Err(error) => {
+                    self.relay_ended(session, &error, true, now);
+                    self.events.push_back(RouterEvent::Close(session));
+                }
+            }
+            return;
+        }
+        self.relay_answers(session);
+    }
+
+    fn relay_answers(&mut self, session: SessionNo) {
+        loop {
+            let Some(relay) = self.relays.open.get_mut(&session) else { return };
+            let Some(client) = &mut relay.client else { return };
+            let Some(event) = client.poll() else { return };
+            // Events of a relay concern nobody here: a proxy subscribes to nothing.
+            let ClientEvent::Response { corr, response, .. } = event else { continue };
+            let secret = client.agreed().and_then(|agreed| agreed.secret.clone());
+            let Some(forward) = relay.pending.remove(&corr) else { continue };
+            let response = match (response, secret) {
+                (Ok(Response::Rres { sealed }), Some(secret)) => {
+                    match forward::open_forward_reply(&secret, &corr, &sealed) {
+                        Ok((client_corr, sealed)) if client_corr == forward.corr => Response::Pres { sealed },
+                        _ => Response::Err(SmpError::Proxy(ProxyError::Protocol(Box::new(SmpError::Crypto)))),
+                    }
+                }
+                (Ok(Response::Err(error)), _) => {
+                    Response::Err(SmpError::Proxy(ProxyError::Protocol(Box::new(error))))
+                }
+                (Ok(_), _) => broker(BrokerError::Unexpected(String::new())),
+                (Err(_), _) => broker(BrokerError::Response(String::new())),
+            };
+            self.answer_forward(forward, response);
+        }
+    }
+
+    /// Gives up on forwards whose relay took too long.
+    pub(super) fn relay_timeouts(&mut self, now: u64) {
+        while let Some((due, session, corr)) = self.relays.deadlines.front().cloned() {
+            if due > now {
+                return;
+            }
+            self.relays.deadlines.pop_front();
+            let Some(relay) = self.relays.open.get_mut(&session) else { continue };
+            let Some(forward) = relay.pending.remove(&corr) else { continue };
+            if let Some(client) = &mut relay.client {
+                client.forget(&corr);
+            }
+            self.answer_forward(forward, broker(BrokerError::Timeout));
+        }
+    }
+}
+
+fn pkey(shown: &Shown) -> Response {
+    Response::Pkey {
+        session: shown.session.clone(),
+        versions: shown.versions,
+        chain: shown.chain.clone(),
+        signed_key: shown.signed_key.clone(),
+    }
+}
+
+/// How a failed handshake with a relay is told to clients.
+fn relay_error(error: &crate::smp::client::ClientError) -> BrokerError {
+    use crate::smp::client::ClientError;
+    let transport = match error {
+        ClientError::Handshake(HandshakeError::Version) => TransportError::Version,
+        ClientError::Handshake(HandshakeError::SessionId) => TransportError::Session,
+        ClientError::Handshake(HandshakeError::Identity) => {
+            TransportError::Handshake(HandshakeFailure::Identity)
+        }
+        ClientError::Handshake(HandshakeError::Certificate(_)) => {
+            TransportError::Handshake(HandshakeFailure::BadAuth)
+        }
+        ClientError::Handshake(_) => TransportError::Handshake(HandshakeFailure::Parse),
+        _ => TransportError::Block,
+    };
+    BrokerError::Transport(transport)
+}

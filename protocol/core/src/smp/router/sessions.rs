@@ -1,0 +1,285 @@
+//! Transport sessions: the handshake, blocks in and out, and what waits to be written.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::commands::{Accepted, Reply};
+use super::{Router, RouterEvent};
+use crate::crypto::keys::X25519Secret;
+use crate::observe::{Layer, Seen, SessionNo, Sight};
+use crate::smp::error::SmpError;
+use crate::smp::response::Response;
+use crate::transport::{Agreed, Packing, RouterHandshake, pack, read_transmission, unpack, write_response};
+use crate::wire::{CorrId, EntityId, MsgId};
+
+/// A client's session.
+#[derive(Debug)]
+pub(super) struct Peer {
+    state: State,
+    /// Blocks that wait to be written, in order.
+    blocks: VecDeque<Vec<u8>>,
+    /// Queues whose delivery waits for room in `blocks`.
+    pub(super) deferred: BTreeSet<EntityId>,
+    /// Forwarded commands that wait for a relay's answer.
+    pub(super) proxied: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    Handshake { handshake: Option<RouterHandshake>, deadline: u64 },
+    Open(Box<Open>),
+}
+
+/// A session after its handshake.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) agreed: Agreed,
+    pub(super) key: X25519Secret,
+    /// How this session holds a queue, by recipient id.
+    pub(super) holds: BTreeMap<EntityId, Hold>,
+}
+
+/// How a session holds a queue, and the message that it got and did not acknowledge (RC-16).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// By SUB or NEW.
+    Subscribed(Option<MsgId>),
+    /// By GET, which excludes SUB in the same session (RC-29).
+    Fetched(Option<MsgId>),
+}
+
+impl Peer {
+    pub(super) fn open(&self) -> Option<&Open> {
+        match &self.state {
+            State::Open(open) => Some(open),
+            State::Handshake { .. } => None,
+        }
+    }
+
+    pub(super) fn open_mut(&mut self) -> Option<&mut Open> {
+        match &mut self.state {
+            State::Open(open) => Some(open),
+            State::Handshake { .. } => None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<u64> {
+        match &self.state {
+            State::Handshake { handshake: Some(_), deadline } => Some(*deadline),
+            State::Handshake { handshake: None, .. } | State::Open(_) => None,
+        }
+    }
+}
+
+/// Subscription answers that share a block with the first message; with more, every message has its own (TR-36).
+const ANSWERS_WITH_MESSAGE: usize = 4;
+
+impl Router {
+    /// A TLS connection was accepted from the network address `from`. `tls_session` is its tls-unique, `alpn` whether
+    /// a protocol was negotiated. The router's hello is queued at once.
+    pub fn accept(&mut self, from: &str, tls_session: Vec<u8>, alpn: bool, now: u64) -> SessionNo {
+        let session = self.new_session();
+        self.see(|| Sight::Accepted { session, from: from.to_owned() });
+        let started =
+            RouterHandshake::start(&self.credentials, self.config.versions, tls_session, alpn, &mut self.rng);
+        let mut blocks = VecDeque::new();
+        let handshake = match started {
+            Ok((hello, handshake)) => {
+                blocks.push_back(hello);
+                self.writable.insert(session);
+                Some(handshake)
+            }
+            Err(_) => {
+                self.events.push_back(RouterEvent::Close(session));
+                None
+            }
+        };
+        let deadline = now.saturating_add(self.config.handshake_timeout);
+        let state = State::Handshake { handshake, deadline };
+        let peer = Peer { state, blocks, deferred: BTreeSet::new(), proxied: 0 };
+        self.sessions.insert(session, peer);
+        session
+    }
+
+    /// Whether the session's next block may be read now.
+    pub fn wants_block(&self, session: SessionNo) -> bool {
+        match self.sessions.get(&session) {
+            Some(peer) => {
+                peer.blocks.len() < self.config.outgoing_blocks
+                    && peer.proxied < self.config.proxied_per_client
+            }
+            None => self.relays.is_open(session),
+        }
+    }
+
+    /// The session's next block to write. Room that this makes is used for deliveries that waited for it.
+    pub fn next_block(&mut self, session: SessionNo) -> Option<Vec<u8>> {
+        if self.relays.is_open(session) {
+            return self.relays.next_block(session);
+        }
+        let peer = self.sessions.get_mut(&session)?;
+        let block = peer.blocks.pop_front();
+        if !peer.deferred.is_empty() && peer.blocks.len() < self.config.outgoing_blocks {
+            for queue in std::mem::take(&mut peer.deferred) {
+                self.deliver(session, &queue);
+            }
+        }
+        block
+    }
+
+    /// A connection ended. Its subscriptions end with it; what it had not acknowledged is delivered again to the next
+    /// subscriber.
+    pub fn closed(&mut self, session: SessionNo, now: u64) {
+        if let Some(peer) = self.sessions.remove(&session) {
+            self.see(|| Sight::Closed { session });
+            for queue in peer.open().into_iter().flat_map(|open| open.holds.keys()) {
+                if self.subscribers.get(queue) == Some(&session) {
+                    self.subscribers.remove(queue);
+                }
+            }
+            self.ends.remove(&session);
+            self.writable.remove(&session);
+        } else {
+            self.relay_closed(session, now);
+        }
+    }
+
+    pub(super) fn close(&mut self, session: SessionNo) {
+        self.events.push_back(RouterEvent::Close(session));
+        if let Some(peer) = self.sessions.get_mut(&session) {
+            // Nothing that it still sends is read, and its deadline does not come again.
+            peer.state = State::Handshake { handshake: None, deadline: 0 };
+        }
+    }
+
+    /// A block arrived on a session.
+    pub fn block(&mut self, session: SessionNo, block: &[u8], now: u64) {
+        if self.relays.is_open(session) {
+            self.relay_block(session, block, now);
+            return;
+        }
+        let Some(peer) = self.sessions.get_mut(&session) else { return };
+        let content = match &mut peer.state {
+            State::Handshake { handshake, .. } => {
+                let agreed = handshake.take().map(|handshake| handshake.client_hello(block));
+                match agreed {
+                    Some(Ok((agreed, key))) => {
+                        peer.state = State::Open(Box::new(Open { agreed, key, holds: BTreeMap::new() }));
+                    }
+                    // A router refuses a hello by closing, without a word (D54).
+                    Some(Err(_)) | None => self.close(session),
+                }
+                return;
+            }
+            State::Open(open) => open.agreed.codec.open(block),
+        };
+        match content {
+            Ok(content) => self.content(session, &content, now),
+            Err(_) => self.unreadable(session),
+        }
+    }
+
+    /// Answers a block that can't be read: one error, and the session goes on (TR-32).
+    fn unreadable(&mut self, session: SessionNo) {
+        self.send(session, vec![Reply::block_error(CorrId::EMPTY)]);
+    }
+
+    fn content(&mut self, session: SessionNo, content: &[u8], now: u64) {
+        let Ok(items) = unpack(content) else { return self.unreadable(session) };
+        let (mut refused, mut accepted) = (Vec::new(), Vec::new());
+        for item in items {
+            let Some(open) = self.sessions.get(&session).and_then(Peer::open) else { return };
+            match read_transmission(&open.agreed.session, item) {
+                Err(_) => refused.push(Reply::block_error(CorrId::EMPTY)),
+                Ok(received) => match Accepted::check(received, &open.agreed.session.layout) {
+                    Ok(command) => {
+                        let seen = command.seen(session, Layer::Session, item.len());
+                        self.see(|| Sight::Received(seen));
+                        accepted.push(command);
+                    }
+                    Err(reply) => refused.push(reply),
+                },
+            }
+        }
+        // Refusals travel first, in blocks of their own, whatever stood before them (observed for mixed batches).
+        self.send(session, refused);
+        let (mut replies, mut messages) = (Vec::new(), Vec::new());
+        for command in accepted {
+            self.execute(session, command, now, &mut replies, &mut messages);
+        }
+        if replies.len() <= ANSWERS_WITH_MESSAGE && !messages.is_empty() {
+            replies.push(messages.remove(0));
+        }
+        self.send(session, replies);
+        for message in messages {
+            self.send(session, vec![message]);
+        }
+    }
+
+    /// Queues transmissions for a session, packed together.
+    pub(super) fn send(&mut self, session: SessionNo, replies: Vec<Reply>) {
+        self.send_packed(session, replies, Packing::RemainderLast);
+    }
+
+    fn send_packed(&mut self, session: SessionNo, replies: Vec<Reply>, packing: Packing) {
+        let Some(peer) = self.sessions.get_mut(&session) else { return };
+        let State::Open(open) = &mut peer.state else { return };
+        let mut items = Vec::with_capacity(replies.len());
+        let mut seen = Vec::new();
+        for reply in replies {
+            let mut bytes = Vec::new();
+            let encoded = reply.response.encode(&open.agreed.session.layout, &mut bytes);
+            let item = encoded.and_then(|()| {
+                write_response(&open.agreed.session, reply.corr.clone(), reply.entity.clone(), bytes)
+            });
+            // A response of ours that does not fit its fields would be our own defect: say INTERNAL, keep the session.
+            let item = item.or_else(|_| {
+                let mut bytes = Vec::new();
+                Response::Err(SmpError::Internal).encode(&open.agreed.session.layout, &mut bytes)?;
+                write_response(&open.agreed.session, reply.corr.clone(), reply.entity.clone(), bytes)
+            });
+            let Ok(item) = item else { continue };
+            if self.config.observe {
+                seen.push(Sight::Sent(Seen {
+                    session,
+                    kind: reply.response.kind(),
+                    layer: Layer::Session,
+                    entity: reply.entity,
+                    corr: reply.corr,
+                    size: u32::try_from(item.len()).unwrap_or(u32::MAX),
+                    passed_to: None,
+                }));
+            }
+            items.push(item);
+        }
+        self.sights.append(&mut seen);
+        for content in pack(&items, packing).unwrap_or_default() {
+            if let Ok(block) = open.agreed.codec.seal(&content) {
+                peer.blocks.push_back(block);
+                self.writable.insert(session);
+            }
+        }
+    }
+
+    /// Whether a delivery to the session has to wait.
+    pub(super) fn is_full(&self, session: SessionNo) -> bool {
+        self.sessions.get(&session).is_some_and(|peer| peer.blocks.len() >= self.config.outgoing_blocks)
+    }
+
+    /// Collects an event for another session's subscription; it is sent with others when the interval ends (D34).
+    pub(super) fn collect_end(&mut self, session: SessionNo, entity: EntityId, event: Response, now: u64) {
+        if self.sessions.contains_key(&session) {
+            self.ends.entry(session).or_default().push((entity, event));
+            self.ends_due.get_or_insert(now.saturating_add(self.config.end_interval));
+        }
+    }
+
+    pub(super) fn flush_ends(&mut self) {
+        for (session, events) in std::mem::take(&mut self.ends) {
+            let replies = events
+                .into_iter()
+                .map(|(entity, response)| Reply { corr: CorrId::EMPTY, entity, response })
+                .collect();
+            self.send_packed(session, replies, Packing::RemainderFirst);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Blocks: everything on the wire is exactly [`BLOCK_SIZE`] bytes (TR-12), padded, and from version 11 on
+//! encrypted with a key that steps with every block (TR-23, TR-24).
+
+use thiserror::Error;
+
+use crate::crypto::boxes;
+use crate::crypto::chain::ChainKey;
+use crate::wire::{WireError, pad, unpad};
+
+/// Bytes of a block on the wire.
+pub const BLOCK_SIZE: usize = 16384;
+
+/// The padded content of an encrypted block: what remains beside the 16-byte tag.
+const SEALED_CONTENT: usize = BLOCK_SIZE - 16;
+
+/// The most bytes of content that any block can carry: an unencrypted one, less its length prefix.
+pub const MAX_CONTENT: usize = BLOCK_SIZE - 2;
+
+/// Why a block could not be opened or made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BlockError {
+    /// The block has another size than [`BLOCK_SIZE`].
+    #[error("a block of {0} bytes")]
+    Size(usize),
+    /// The block does not decrypt under the key that is its turn.
+    #[error("a block that does not decrypt")]
+    Decrypt,
+    /// The padding's length prefix does not fit.
+    #[error("a block's padding: {0}")]
+    Padding(#[from] WireError),
+}
+
+/// Turns content into blocks and back, for one session and one side.
+///
+/// With chains, every call steps the chain of its direction, so blocks must be sealed in the order in which they
+/// are written. A block that fails to open has stepped its chain too: the peer that sent it did.
+#[derive(Clone, Debug)]
+pub struct BlockCodec {
+    chains: Option<Chains>,
+}
+
+#[derive(Clone, Debug)]
+struct Chains {
+    send: ChainKey,
+    receive: ChainKey,
+}
+
+impl BlockCodec {
+    /// Blocks without encryption: handshake blocks, proxy sessions, and clients that sent no key.
+    pub fn plain() -> Self {
+        Self { chains: None }
+    }
+
+    /// Encrypted blocks, with this side's two chains.
+    pub fn encrypted(send: ChainKey, receive: ChainKey) -> Self {
+        Self { chains: Some(Chains { send, receive }) }
+    }
+
+    /// The most content that a block of this session carries, in bytes.
+    pub fn capacity(&self) -> usize {
+        if self.chains.is_some() { SEALED_CONTENT - 2 } else { MAX_CONTENT }
+    }
+
+    /// Whether blocks are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.chains.is_some()
+    }
+
+    /// The block that carries `content`.
+    pub fn seal(&mut self, content: &[u8]) -> Result<Vec<u8>, BlockError> {
+        match &mut self.chains {
+            None => Ok(pad(content, BLOCK_SIZE)?),
+            Some(chains) => {
+                let padded = pad(content, SEALED_CONTENT)?;
+                let (key, nonce) = chains.send.step();
+                Ok(boxes::seal(&key, &nonce, &padded))
+            }
+        }
+    }
+
+    /// The content of a received block.
+    pub fn open(&mut self, block: &[u8]) -> Result<Vec<u8>, BlockError> {
+        if block.len() != BLOCK_SIZE {
+            return Err(BlockError::Size(block.len()));
+        }
+        match &mut self.chains {
+            None => Ok(unpad(block)?.to_vec()),
+            Some(chains) => {
+                let (key, nonce) = chains.receive.step();
+                let padded = boxes::open(&key, &nonce, block).map_err(|_| BlockError::Decrypt)?;
+                Ok(unpad(&padded)?.to_vec())
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The handshake: the router speaks first, the client answers, both then share a [`Agreed`] session (TR-13 to TR-21).
+//!
+//! Both hellos are plain padded blocks. The first block after them is the first that may be encrypted.
+
+use rand_core::CryptoRng;
+use thiserror::Error;
+
+use super::transmission::Session;
+use super::{BLOCK_SIZE, BlockCodec};
+use crate::crypto::certificate::{CertificateError, Chain, SignedKey};
+use crate::crypto::chain::BlockChains;
+use crate::crypto::keys::{KeyError, SharedSecret, SignatureSecret, X25519Public, X25519Secret};
+use crate::smp::version::{ALPN_VERSIONS, Layout, NO_ALPN_VERSIONS};
+use crate::wire::{
+    Reader, VersionRange, WireError, pad, put_bool, put_large, put_list, put_short, put_u16, unpad,
+};
+
+/// Why a handshake failed. A router closes the connection without a word (D54).
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum HandshakeError {
+    /// A hello does not parse.
+    #[error("a hello that does not parse: {0}")]
+    Parse(#[from] WireError),
+    /// A key in a hello is none.
+    #[error("a hello's key: {0}")]
+    Key(#[from] KeyError),
+    /// The two version ranges do not meet, or the client chose a version that was not offered.
+    #[error("no common version")]
+    Version,
+    /// The session id in the router's hello is not that of this TLS connection (TR-14).
+    #[error("the router's session id is not this connection's")]
+    SessionId,
+    /// The identity in a hello is not the expected one (TR-16, TR-19).
+    #[error("another router identity than expected")]
+    Identity,
+    /// The router's chain or its signed session key is not valid (TR-15).
+    #[error("the router's certificates: {0}")]
+    Certificate(#[from] CertificateError),
+}
+
+/// What a router shows of itself: its certificate chain, leaf first, and the leaf's key.
+#[derive(Clone, Debug)]
+pub struct RouterCredentials {
+    /// The chain.
+    pub chain: Chain,
+    /// The secret key of the chain's first element.
+    pub leaf: SignatureSecret,
+}
+
+/// The router's hello.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterHello {
+    /// The versions offered.
+    pub versions: VersionRange,
+    /// The session id as the router sees it.
+    pub session_id: Vec<u8>,
+    /// The chain and the session key signed by its leaf; absent where the router offers nothing above version 6.
+    pub authentication: Option<(Chain, SignedKey)>,
+}
+
+impl RouterHello {
+    /// The content of its block.
+    pub fn encode(&self) -> Result<Vec<u8>, WireError> {
+        let mut out = Vec::new();
+        put_u16(&mut out, self.versions.min);
+        put_u16(&mut out, self.versions.max);
+        put_short(&mut out, &self.session_id)?;
+        if let Some((chain, key)) = &self.authentication {
+            put_list(&mut out, &chain.ders, |out, der| put_large(out, der))?;
+            put_large(&mut out, key.as_der())?;
+        }
+        Ok(out)
+    }
+
+    /// Reads the content of its block; bytes after the known fields are ignored (TR-20).
+    pub fn decode(content: &[u8]) -> Result<Self, HandshakeError> {
+        let mut reader = Reader::new(content);
+        let versions = VersionRange::new(reader.u16()?, reader.u16()?)?;
+        let session_id = reader.short()?.to_vec();
+        let authentication = if Layout::of(versions.max).handshake_key && !reader.is_empty() {
+            let ders = reader.list(|r| r.large().map(<[u8]>::to_vec))?;
+            let key = SignedKey::parse(reader.large()?)?;
+            Some((Chain { ders }, key))
+        } else {
+            None
+        };
+        Ok(Self { versions, session_id, authentication })
+    }
+}
+
+/// The client's hello.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientHello {
+    /// The version chosen.
+    pub version: u16,
+    /// The router identity that the client expects.
+    pub identity: [u8; 32],
+    /// The client's session key.
+    pub key: Option<X25519Public>,
+    /// Whether the client is a proxy, whose blocks are not encrypted (PX-17).
+    pub proxy: bool,
+}
+
+impl ClientHello {
+    /// The content of its block.
+    pub fn encode(&self) -> Result<Vec<u8>, WireError> {
+        let layout = Layout::of(self.version);
+        let mut out = Vec::new();
+        put_u16(&mut out, self.version);
+        put_short(&mut out, &self.identity)?;
+        if let (true, Some(key)) = (layout.handshake_key, &self.key) {
+            put_short(&mut out, &key.spki())?;
+        }
+        if layout.proxy_flag {
+            put_bool(&mut out, self.proxy);
+        }
+        if layout.service_in_hello {
+            out.push(b'0');
+        }
+        Ok(out)
+    }
+
+    /// Reads the content of its block; bytes after the known fields are ignored (TR-20).
+    pub fn decode(content: &[u8]) -> Result<Self, HandshakeError> {
+        let mut reader = Reader::new(content);
+        let version = reader.u16()?;
+        let layout = Layout::of(version);
+        let identity = reader.short()?.try_into().map_err(|_| WireError::BadLength)?;
+        // An absent key is told by what follows: `T` or `F`, or the padding's end. A key starts with its length.
+        let key = match reader.remaining().first() {
+            Some(&length) if layout.handshake_key && usize::from(length) == X25519Public::SPKI_LEN => {
+                Some(X25519Public::from_spki(reader.short()?)?)
+            }
+            _ => None,
+        };
+        let proxy = layout.proxy_flag && reader.bool()?;
+        if layout.service_in_hello {
+            // Service credentials are not taken: a hello with them does not parse here.
+            reader.opt(|_| Err::<(), _>(WireError::BadTag))?;
+        }
+        Ok(Self { version, identity, key, proxy })
+    }
+}
+
+/// A session that both sides agreed on.
+#[derive(Clone, Debug)]
+pub struct Agreed {
+    /// Version.
+    pub version: u16,
+    /// The session id and the layouts of the version.
+    pub session: Session,
+    /// Seals and opens the blocks that follow.
+    pub codec: BlockCodec,
+    /// X25519 of the two session keys, where both were sent: the secret of forwarded commands.
+    pub secret: Option<SharedSecret>,
+    /// The other side's session key, where it sent one.
+    pub peer_key: Option<X25519Public>,
+    /// Whether the client declared itself a proxy.
+    pub proxy: bool,
+}
+
+fn agree(hello: &ClientHello, session_id: &[u8], secret: Option<SharedSecret>, router: bool) -> Agreed {
+    let layout = Layout::of(hello.version);
+    let codec = match &secret {
+        Some(secret) if layout.block_encryption && !hello.proxy => {
+            let (to_client, to_router) = BlockChains::init(session_id, secret);
+            if router {
+                BlockCodec::encrypted(to_client, to_router)
+            } else {
+                BlockCodec::encrypted(to_router, to_client)
+            }
+        }
+        _ => BlockCodec::plain(),
+    };
+    Agreed {
+        version: hello.version,
+        session: Session { id: session_id.to_vec(), layout },
+        codec,
+        secret,
+        peer_key: None,
+        proxy: hello.proxy,
+    }
+}
+
+/// The router's side, waiting for the client's hello.
+#[derive(Clone, Debug)]
+pub struct RouterHandshake {
+    hello: RouterHello,
+    identity: [u8; 32],
+    key: X25519Secret,
+}
+
+impl RouterHandshake {
+    /// Starts a handshake and returns the router's first block. `alpn` says whether TLS agreed on a protocol: without
+    /// it only the lowest version is offered (TR-9).
+    pub fn start(
+        credentials: &RouterCredentials,
+        versions: VersionRange,
+        session_id: Vec<u8>,
+        alpn: bool,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Vec<u8>, Self), HandshakeError> {
+        let versions = if alpn { versions } else { NO_ALPN_VERSIONS };
+        let key = X25519Secret::generate(rng);
+        let identity = credentials.chain.identity()?;
+        let authentication = Layout::of(versions.max)
+            .handshake_key
+            .then(|| (credentials.chain.clone(), SignedKey::make(key.public(), credentials.leaf.clone())));
+        let hello = RouterHello { versions, session_id, authentication };
+        let block = pad(&hello.encode()?, BLOCK_SIZE)?;
+        Ok((block, Self { hello, identity, key }))
+    }
+
+    /// Reads the client's hello.
+    pub fn client_hello(self, block: &[u8]) -> Result<(Agreed, X25519Secret), HandshakeError> {
+        let hello = ClientHello::decode(unpad(block)?)?;
+        if !self.hello.versions.contains(hello.version) {
+            return Err(HandshakeError::Version);
+        }
+        if hello.identity != self.identity {
+            return Err(HandshakeError::Identity);
+        }
+        let secret = hello.key.as_ref().map(|key| self.key.dh(key));
+        let agreed = agree(&hello, &self.hello.session_id, secret, true);
+        Ok((Agreed { peer_key: hello.key, ..agreed }, self.key))
+    }
+}
+
+/// The client's side, waiting for the router's hello.
+#[derive(Clone, Debug)]
+pub struct ClientHandshake {
+    /// The versions that the client speaks.
+    pub versions: VersionRange,
+    /// The identity that the router's address names.
+    pub identity: [u8; 32],
+    /// The session id of the TLS connection, as this side sees it.
+    pub session_id: Vec<u8>,
+    /// Whether to send a session key; without one, blocks are not encrypted (TR-25).
+    pub send_key: bool,
+    /// Whether this client is a proxy. It then asks for at most version 10 of a router below 14 (D51), where the hello
+    /// has no place to say so.
+    pub proxy: bool,
+    /// Seconds since the epoch, for the certificates' validity.
+    pub unix_seconds: u64,
+}
+
+/// The last version without block encryption: what a proxy asks for of a router that knows no proxy flag.
+const PROXY_CAP: u16 = 10;
+
+impl ClientHandshake {
+    /// Reads the router's hello and returns the client's block, the session, and the router's hello.
+    pub fn router_hello(
+        self,
+        block: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Vec<u8>, Agreed, RouterHello), HandshakeError> {
+        let offer = RouterHello::decode(unpad(block)?)?;
+        if offer.session_id != self.session_id {
+            return Err(HandshakeError::SessionId);
+        }
+        let mut common = offer.versions.common(&self.versions).ok_or(HandshakeError::Version)?;
+        if self.proxy && !Layout::of(offer.versions.max).proxy_flag {
+            common = VersionRange::new(common.min, common.max.min(PROXY_CAP))
+                .map_err(|_| HandshakeError::Version)?;
+        }
+        let router_key = match &offer.authentication {
+            Some((chain, key)) => {
+                if chain.identity()? != self.identity {
+                    return Err(HandshakeError::Identity);
+                }
+                chain.verify(self.unix_seconds)?;
+                Some(key.verify(&chain.leaf_public_key()?)?)
+            }
+            None => None,
+        };
+        let own = X25519Secret::generate(rng);
+        let layout = Layout::of(common.max);
+        let hello = ClientHello {
+            version: common.max,
+            identity: self.identity,
+            key: (self.send_key && layout.handshake_key && router_key.is_some()).then(|| own.public()),
+            proxy: self.proxy,
+        };
+        let secret = match (&hello.key, &router_key) {
+            (Some(_), Some(key)) => Some(own.dh(key)),
+            _ => None,
+        };
+        let reply = pad(&hello.encode()?, BLOCK_SIZE)?;
+        let agreed = agree(&hello, &self.session_id, secret, false);
+        Ok((reply, Agreed { peer_key: router_key, ..agreed }, offer))
+    }
+}
+
+/// The versions of this implementation.
+pub const SUPPORTED: VersionRange = ALPN_VERSIONS;

@@ -1,0 +1,22 @@
+//! How transmissions travel: fixed-size blocks, batches inside them, the handshake that opens a session, and
+//! the block encryption that it may switch on. Everything here starts after TLS is up.
+//!
+//! ```text
+//! TLS stream ── 16384-byte block ── [block encryption] ── batch ── transmission ── command or response
+//! ```
+
+mod batch;
+mod block;
+mod handshake;
+mod transmission;
+
+pub use batch::{BATCH_BUDGET, BatchError, Packing, pack, pack_one, unpack};
+pub use block::{BLOCK_SIZE, BlockCodec, BlockError, MAX_CONTENT};
+pub use handshake::{
+    Agreed, ClientHandshake, ClientHello, HandshakeError, RouterCredentials, RouterHandshake, RouterHello,
+    SUPPORTED,
+};
+pub use transmission::{
+    Authorization, Received, Session, TransmissionError, Unsigned, authorize, read_transmission,
+    write_response,
+};

@@ -1,0 +1,217 @@
+//! Transmissions: authorization, correlation id, entity id and command (TR-27), and the text that is authorized (TR-28).
+//!
+//! The signed text is `session id ‖ correlation id ‖ entity id ‖ command`, each id with its length byte; the session id
+//! is part of it although from version 7 on it does not travel. From version 16 on, every non-empty authorization is
+//! followed by an optional service signature (D10).
+
+use thiserror::Error;
+
+use crate::crypto::authenticator;
+use crate::crypto::boxes::nonce_from_corr;
+use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, X25519Public, X25519Secret};
+use crate::smp::version::Layout;
+use crate::wire::{CorrId, EntityId, Reader, WireError, put_short};
+
+/// What transmissions of one session have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The session id: tls-unique of the TLS connection.
+    pub id: Vec<u8>,
+    /// The layouts of the agreed version.
+    pub layout: Layout,
+}
+
+/// How a transmission is authorized; told apart by length alone (TR-33).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    /// Not at all.
+    None,
+    /// An Ed25519 signature.
+    Ed25519([u8; 64]),
+    /// An Ed448 signature.
+    Ed448([u8; 114]),
+    /// A deniable authenticator made with X25519 keys (AU-3).
+    Authenticator([u8; 80]),
+}
+
+impl Authorization {
+    /// Whether the transmission carries none.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// The bytes as they travel.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::None => &[],
+            Self::Ed25519(bytes) => bytes,
+            Self::Ed448(bytes) => bytes,
+            Self::Authenticator(bytes) => bytes,
+        }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        match bytes.len() {
+            0 => Some(Self::None),
+            64 => bytes.try_into().ok().map(Self::Ed25519),
+            80 => bytes.try_into().ok().map(Self::Authenticator),
+            114 => bytes.try_into().ok().map(Self::Ed448),
+            _ => None,
+        }
+    }
+
+    /// Whether this authorizes `text` under `key`. A router gives its session secret and the correlation id for
+    /// authenticators; a key of another type than the authorization never verifies.
+    pub fn verifies(&self, key: &AuthPublicKey, text: &[u8], corr: &CorrId, own: &X25519Secret) -> bool {
+        match (self, key) {
+            (Self::Ed25519(signature), AuthPublicKey::Ed25519(key)) => key.verify(text, signature),
+            (Self::Ed448(signature), AuthPublicKey::Ed448(key)) => key.verify(text, signature),
+            (Self::Authenticator(tag), AuthPublicKey::X25519(key)) => {
+                authenticator::verify(&own.dh(key), &nonce_from_corr(corr), text, tag)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A transmission before it is authorized: ids and the encoded command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsigned {
+    /// The correlation id.
+    pub corr: CorrId,
+    /// The entity id.
+    pub entity: EntityId,
+    /// The command, encoded for the session's version.
+    pub command: Vec<u8>,
+}
+
+impl Unsigned {
+    /// The bytes that travel after the authorization.
+    fn tail(&self, session: &Session) -> Result<Vec<u8>, WireError> {
+        let mut out = Vec::with_capacity(self.command.len() + 96);
+        if session.layout.session_id_on_wire {
+            put_short(&mut out, &session.id)?;
+        }
+        put_short(&mut out, self.corr.as_bytes())?;
+        put_short(&mut out, self.entity.as_bytes())?;
+        out.extend_from_slice(&self.command);
+        Ok(out)
+    }
+
+    /// The text that is signed.
+    fn text(&self, session: &Session, tail: &[u8]) -> Result<Vec<u8>, WireError> {
+        if session.layout.session_id_on_wire {
+            return Ok(tail.to_vec());
+        }
+        let mut out = Vec::with_capacity(tail.len() + 33);
+        put_short(&mut out, &session.id)?;
+        out.extend_from_slice(tail);
+        Ok(out)
+    }
+}
+
+/// Why a client could not write a transmission.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TransmissionError {
+    /// A field is too long.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// An X25519 key needs the router's session key, which a router below version 7 does not send (AU-5).
+    #[error("the router gave no key to make an authenticator with")]
+    NoRouterKey,
+}
+
+/// The transmission as it stands in a batch, authorized with `key` if there is one. `router_key` is the router's
+/// session key, for authenticators.
+pub fn authorize(
+    session: &Session,
+    unsigned: &Unsigned,
+    key: Option<&AuthSecretKey>,
+    router_key: Option<&X25519Public>,
+) -> Result<Vec<u8>, TransmissionError> {
+    let tail = unsigned.tail(session)?;
+    let authorization = match key {
+        None => Authorization::None,
+        Some(key) => {
+            let text = unsigned.text(session, &tail)?;
+            match key {
+                AuthSecretKey::Ed25519(key) => Authorization::Ed25519(key.sign(&text)),
+                AuthSecretKey::Ed448(key) => Authorization::Ed448(key.sign(&text)),
+                AuthSecretKey::X25519(key) => {
+                    let router_key = router_key.ok_or(TransmissionError::NoRouterKey)?;
+                    let nonce = nonce_from_corr(&unsigned.corr);
+                    Authorization::Authenticator(authenticator::make(&key.dh(router_key), &nonce, &text))
+                }
+            }
+        }
+    };
+    let mut out = Vec::with_capacity(tail.len() + 120);
+    put_short(&mut out, authorization.as_bytes())?;
+    if session.layout.service_signature && !authorization.is_none() {
+        out.push(b'0');
+    }
+    out.extend_from_slice(&tail);
+    Ok(out)
+}
+
+/// A router's transmission: never authorized (D63).
+pub fn write_response(
+    session: &Session,
+    corr: CorrId,
+    entity: EntityId,
+    command: Vec<u8>,
+) -> Result<Vec<u8>, WireError> {
+    let tail = Unsigned { corr, entity, command }.tail(session)?;
+    let mut out = Vec::with_capacity(1 + tail.len());
+    out.push(0);
+    out.extend_from_slice(&tail);
+    Ok(out)
+}
+
+/// A transmission as received, its command not parsed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Its authorization; `None` where the length is none of 0, 64, 80 and 114 bytes.
+    pub authorization: Option<Authorization>,
+    /// The service signature, where there is one.
+    pub service_signature: Option<[u8; 64]>,
+    /// Whether the session id inside is the session's (always true where it does not travel).
+    pub right_session: bool,
+    /// The correlation id.
+    pub corr: CorrId,
+    /// The entity id.
+    pub entity: EntityId,
+    /// The command's bytes.
+    pub command: Vec<u8>,
+    /// The text that the authorization covers, over the bytes as received (AU-15).
+    pub text: Vec<u8>,
+}
+
+/// Reads one item of a batch.
+pub fn read_transmission(session: &Session, item: &[u8]) -> Result<Received, WireError> {
+    let mut reader = Reader::new(item);
+    let authorization = reader.short()?;
+    let service_signature = if session.layout.service_signature && !authorization.is_empty() {
+        reader.opt(|r| <[u8; 64]>::try_from(r.short()?).map_err(|_| WireError::BadLength))?
+    } else {
+        None
+    };
+    let tail = reader.remaining();
+    let (right_session, text) = if session.layout.session_id_on_wire {
+        (reader.short()? == session.id, tail.to_vec())
+    } else {
+        let mut text = Vec::with_capacity(tail.len() + 33);
+        put_short(&mut text, &session.id)?;
+        text.extend_from_slice(tail);
+        (true, text)
+    };
+    Ok(Received {
+        authorization: Authorization::from_bytes(authorization),
+        service_signature,
+        right_session,
+        corr: CorrId::new(reader.short()?)?,
+        entity: EntityId::new(reader.short()?)?,
+        command: reader.rest().to_vec(),
+        text,
+    })
+}

@@ -1,0 +1,19 @@
+//! The protocol cores on real or simulated sockets: the same state machines behind anything that is
+//! `AsyncRead + AsyncWrite`.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`world`] | the one trait through which a node names sockets, time and tasks, and the real world behind it |
+//! | [`router`] | an SMP router that accepts connections and dials other routers as a proxy |
+//! | [`client`] | one session with a router: requests, forwarded commands, events |
+//! | [`identity`] | a router's long-term keys and certificates, minted, saved and loaded |
+//! | [`tls`] | TLS 1.3 as the network speaks it: session id, certificate check, application protocol |
+//!
+//! Nodes run on one thread, as tasks of a `LocalSet`: what they share is `Rc`, and nothing is scheduled by chance.
+
+pub mod client;
+pub mod identity;
+mod link;
+pub mod router;
+pub mod tls;
+pub mod world;

@@ -1,0 +1,105 @@
+//! What a node needs of the world around it, and the real world.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::tls::{Entropy, provider};
+
+/// Sockets, time, randomness and tasks. Nodes name them through this trait only, so that an engine can be
+/// exchanged without touching a node.
+#[allow(async_fn_in_trait, reason = "nodes run on one thread: no future has to be Send")]
+pub trait World: Clone + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
+    /// Something that accepts connections.
+    type Listener: 'static;
+
+    /// Connects to a host by name, or address as text.
+    ///
+    /// # Errors
+    /// Whatever the network says.
+    async fn connect(&self, host: &str, port: u16) -> io::Result<Self::Stream>;
+
+    /// The next connection, and the peer's network address as text.
+    ///
+    /// # Errors
+    /// Whatever the network says.
+    async fn accept(&self, listener: &Self::Listener) -> io::Result<(Self::Stream, String)>;
+
+    /// Nanoseconds since the Unix epoch.
+    fn now(&self) -> u64;
+
+    /// Waits for a number of nanoseconds.
+    async fn sleep(&self, nanoseconds: u64);
+
+    /// Runs a task on this thread beside the others.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+
+    /// A random stream of its own for each call.
+    fn rng(&self) -> ChaCha20Rng;
+
+    /// What one TLS handshake takes from outside.
+    fn entropy(&self) -> Entropy;
+}
+
+/// Real sockets, the machine's clock and its randomness.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealWorld;
+
+impl RealWorld {
+    /// Listens on an address; port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind(address).await
+    }
+}
+
+impl World for RealWorld {
+    type Stream = TcpStream;
+    type Listener = TcpListener;
+
+    async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, String)> {
+        let (stream, peer) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok((stream, peer.ip().to_string()))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the real world's clock is the machine's")]
+    fn now(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    async fn sleep(&self, nanoseconds: u64) {
+        tokio::time::sleep(std::time::Duration::from_nanos(nanoseconds)).await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        tokio::task::spawn_local(task);
+    }
+
+    #[expect(clippy::expect_used, reason = "without the system's randomness no key may be made")]
+    fn rng(&self) -> ChaCha20Rng {
+        let mut seed = [0; 32];
+        provider::system().secure_random.fill(&mut seed).expect("the system's randomness");
+        ChaCha20Rng::from_seed(seed)
+    }
+
+    fn entropy(&self) -> Entropy {
+        Entropy::System
+    }
+}

@@ -1,0 +1,13 @@
+//! TLS sessions and router identities from outside, one file per subject.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking, their helpers too"
+)]
+
+mod certificates;
+mod common;
+mod files;
+mod handshake;
+mod openssl;

@@ -1,0 +1,25 @@
+//! Scenarios, populations and the simulated network.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`units`] | durations: "40ms", "7d" |
+//! | [`seed`] | one seed, named streams, draws in whole numbers |
+//! | [`scenario`] | scenario files, checked |
+//! | [`network`] | routers, who runs them, places |
+//! | [`selection`] | how clients pick routers, one policy per row |
+//! | [`population`] | users, their lists and regions, conversations |
+//! | [`trace`] | recorded messages |
+//! | [`workload`] | who sends when: the plan of a run |
+//! | [`observe`] | what each vantage point saw; the trace hash |
+//! | [`truth`] | what really happened, for scoring only |
+
+pub mod network;
+pub mod observe;
+pub mod population;
+pub mod scenario;
+pub mod seed;
+pub mod selection;
+pub mod trace;
+pub mod truth;
+pub mod units;
+pub mod workload;

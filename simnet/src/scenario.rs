@@ -1,0 +1,280 @@
+//! Scenarios: what a run simulates, read from a TOML file and checked. `docs/scenarios.md` describes the file.
+//!
+//! [`Scenario`] holds plain numbers, every one of them checked and every default filled in; the file's own form
+//! is private to this module. Whatever is wrong is an [`InputError`] of one line that names file, line and key.
+
+mod check;
+mod error;
+mod file;
+mod network;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+pub use error::InputError;
+pub(crate) use error::closest;
+
+use crate::network::{Network, OperatorIdx, Place, RouterIdx};
+use crate::selection::Policy;
+
+/// The text of the scenario that runs when none is named: `scenarios/two-operators.toml`.
+pub const BUILTIN: &str = include_str!("../../scenarios/two-operators.toml");
+
+/// The shortest body that a workload may ask for, in bytes: room for a run's own mark, by which a received
+/// message is known again.
+pub const BODY_MIN: u32 = 16;
+
+/// The longest body that a workload may ask for, in bytes. A client message is padded to 16,000 (SN-14); what it
+/// holds beside the body takes less than the 200 kept back here.
+pub const BODY_MAX: u32 = 15_800;
+
+/// A checked scenario.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// What it is for, in a sentence. Not part of [`Scenario::hash`].
+    #[serde(skip)]
+    pub description: String,
+    /// The seed when the command line gives none. Not part of [`Scenario::hash`].
+    #[serde(skip)]
+    pub seed: u64,
+    /// Length of the phase in which users send messages: every send falls into `0..duration_ns` after the
+    /// network is set up. Setting up before and delivering the rest after it take their own time.
+    pub duration_ns: u64,
+    /// The simulator's step; every latency and fault time is a multiple.
+    pub tick_ns: u64,
+    /// The policies to compare, each run on the same seed, users and messages.
+    pub policies: Vec<Policy>,
+    /// Names of the regions; each is one host that carries its users' clients.
+    pub regions: Vec<String>,
+    /// How long a segment travels.
+    pub latency: Latency,
+    /// Routers and who runs them.
+    pub network: Network,
+    /// How many users and who their contacts are.
+    pub users: Users,
+    /// Who sends when.
+    pub workload: Workload,
+    /// Bounds of a message's body, in bytes, both included; lengths are drawn uniformly.
+    pub body: (u32, u32),
+    /// What breaks, ordered by time.
+    pub faults: Vec<Fault>,
+    /// Limits of every router.
+    pub router: RouterLimits,
+    /// What the analysis evaluates.
+    pub analysis: Analysis,
+}
+
+/// One-way latencies, in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Latency {
+    /// Between any two places not named below.
+    pub default_ns: u64,
+    /// Between two places, in both directions, with the smaller place first; each pair at most once, ordered.
+    pub between: Vec<(Place, Place, u64)>,
+}
+
+impl Latency {
+    /// The one-way latency between two places, the same in both directions.
+    pub fn ns(&self, a: Place, b: Place) -> u64 {
+        let pair = (a.min(b), a.max(b));
+        self.between
+            .binary_search_by_key(&pair, |&(a, b, _)| (a, b))
+            .ok()
+            .and_then(|i| self.between.get(i))
+            .map_or(self.default_ns, |&(_, _, ns)| ns)
+    }
+}
+
+/// Users and their contacts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Users {
+    /// How many; with [`Graph::Trace`] at most so many.
+    pub count: u32,
+    /// Who is in contact with whom.
+    pub graph: Graph,
+    /// For each region, its weight among the users: a user lives there with probability weight / sum.
+    pub region_weights: Vec<u32>,
+}
+
+/// Who is in contact with whom. Each pair of contacts is one conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Graph {
+    /// Users in a circle, each in contact with the nearest, until there are so many conversations.
+    Ring {
+        /// How many conversations.
+        conversations: u32,
+    },
+    /// So many pairs drawn uniformly, after everyone has been given one contact.
+    Random {
+        /// How many conversations.
+        conversations: u32,
+    },
+    /// The pairs that exchange messages in the trace's window.
+    Trace,
+}
+
+/// Who sends when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Workload {
+    /// Every user sends at the same average rate, at exponentially distributed intervals, each message to a
+    /// contact drawn uniformly.
+    Poisson(Rate),
+    /// Messages as recorded.
+    Trace(Trace),
+}
+
+/// How much is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Rate {
+    /// So many messages in all: the Poisson process, given its total.
+    Total(u64),
+    /// Thousandths of a message that each user sends per hour on average.
+    ThousandthsPerUserHour(u64),
+}
+
+/// A window of a recorded trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trace {
+    /// The file, found and readable when the scenario was checked. Not part of [`Scenario::hash`].
+    #[serde(skip)]
+    pub file: PathBuf,
+    /// The file's name without its folder.
+    pub file_name: String,
+    /// What the columns hold, from the first; none when the file did not say, then the trace's own header line
+    /// or, without one, the order timestamp, sender, recipient holds.
+    pub columns: Option<Vec<Column>>,
+    /// Where the window begins, after the trace's earliest message.
+    pub start_ns: u64,
+    /// Length of the window, in the trace's time.
+    pub window_ns: u64,
+    /// How many times faster than recorded the messages are sent.
+    pub speed: u64,
+}
+
+/// What a column of a trace holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Column {
+    /// Seconds, whole or with decimals, from any beginning.
+    Timestamp,
+    /// Who sends.
+    Sender,
+    /// Who receives.
+    Recipient,
+    /// Something else.
+    Ignored,
+}
+
+impl Column {
+    /// The column of this name; `-` is one to ignore.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "timestamp" => Some(Self::Timestamp),
+            "sender" => Some(Self::Sender),
+            "recipient" => Some(Self::Recipient),
+            "-" => Some(Self::Ignored),
+            _ => None,
+        }
+    }
+}
+
+/// Something that breaks. Times count from the beginning of the sending phase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Fault {
+    /// A router stops without warning and starts again with its store as it was.
+    Restart {
+        /// The router.
+        router: RouterIdx,
+        /// When it stops.
+        at_ns: u64,
+        /// How long it is away.
+        downtime_ns: u64,
+    },
+    /// Nothing passes between any place of one side and any place of the other.
+    Partition {
+        /// One side.
+        a: Vec<Place>,
+        /// The other side.
+        b: Vec<Place>,
+        /// When it begins.
+        at_ns: u64,
+        /// How long it lasts.
+        for_ns: u64,
+    },
+}
+
+impl Fault {
+    /// When it begins.
+    pub fn at_ns(&self) -> u64 {
+        match self {
+            Self::Restart { at_ns, .. } | Self::Partition { at_ns, .. } => *at_ns,
+        }
+    }
+
+    /// When it is over.
+    pub fn end_ns(&self) -> u64 {
+        match self {
+            Self::Restart { at_ns, downtime_ns: length, .. }
+            | Self::Partition { at_ns, for_ns: length, .. } => at_ns.saturating_add(*length),
+        }
+    }
+}
+
+/// Limits of every router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RouterLimits {
+    /// Messages that a queue holds before it answers QUOTA.
+    pub queue_quota: u32,
+    /// How long a router gathers END events before it sends them.
+    pub end_interval_ns: u64,
+}
+
+/// What the analysis evaluates.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Analysis {
+    /// The margin of equivalence tests against the model, as a difference of probabilities in (0, 1).
+    pub margin: f64,
+    /// Sets of operators that put together what they see; each set ordered and not empty.
+    pub colluding: Vec<Vec<OperatorIdx>>,
+}
+
+/// What the command line says in place of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// The seed.
+    pub seed: Option<u64>,
+    /// The trace that a workload of kind "trace" reads, relative to the current directory.
+    pub trace: Option<PathBuf>,
+}
+
+impl Scenario {
+    /// The scenario that runs when none is named.
+    pub fn builtin(overrides: &Overrides) -> Result<Self, InputError> {
+        Self::parse(BUILTIN, Path::new("scenarios/two-operators.toml"), overrides)
+    }
+
+    /// Reads and checks a file.
+    pub fn load(file: &Path, overrides: &Overrides) -> Result<Self, InputError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| InputError::file(file, format!("cannot be read: {error}")))?;
+        Self::parse(&text, file, overrides)
+    }
+
+    /// Checks the text of a scenario. `file` is named in errors, and a trace is looked for beside it.
+    pub fn parse(text: &str, file: &Path, overrides: &Overrides) -> Result<Self, InputError> {
+        check::check(text, file, overrides)
+    }
+
+    /// SHA-256 of the checked scenario: equal for files that say the same in other words. The seed, the
+    /// description and a trace's folder are not part of it.
+    pub fn hash(&self) -> [u8; 32] {
+        // Serialising plain data into memory has no way to fail; if it did, the empty text would be hashed.
+        let canonical = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(canonical).into()
+    }
+}

@@ -1,0 +1,668 @@
+//! Turns a scenario file into a checked [`Scenario`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde_spanned::Spanned;
+
+use super::error::{InputError, line_of};
+use super::file::{self, File};
+use super::network::Named;
+use super::{
+    Analysis, BODY_MAX, BODY_MIN, Column, Fault, Graph, Latency, Overrides, Rate, RouterLimits, Scenario,
+    Trace, Users, Workload, closest,
+};
+use crate::network::{OperatorIdx, Place};
+use crate::selection::Policy;
+use crate::units::{Duration, MILLISECOND, SECOND, format_duration};
+
+/// The most users that a scenario may have.
+const MAX_USERS: u32 = 1_000_000;
+/// The most messages that a Poisson workload may send in all.
+const MAX_MESSAGES: u64 = 10_000_000;
+/// The most operators for which every set of them is evaluated unless the file names the sets.
+const ALL_SETS_UP_TO: usize = 4;
+
+/// Makes errors that name the file and the line.
+pub(super) struct Checker<'a> {
+    file: &'a Path,
+    text: &'a str,
+}
+
+impl Checker<'_> {
+    /// An error about a value.
+    pub(super) fn at(&self, span: Range<usize>, key: &str, message: impl Into<String>) -> InputError {
+        InputError { line: Some(line_of(self.text, span.start)), ..self.whole(key, message) }
+    }
+
+    /// An error about a key that is not there.
+    pub(super) fn whole(&self, key: &str, message: impl Into<String>) -> InputError {
+        InputError {
+            file: self.file.to_owned(),
+            line: None,
+            key: Some(key.to_owned()),
+            message: message.into(),
+        }
+    }
+
+    fn positive(&self, key: &str, value: &Spanned<Duration>) -> Result<u64, InputError> {
+        match value.get_ref().0 {
+            0 => Err(self.at(value.span(), key, "must be longer than 0")),
+            ns => Ok(ns),
+        }
+    }
+
+    /// A time that the simulator's step divides.
+    fn ticks(&self, key: &str, value: &Spanned<Duration>, tick_ns: u64) -> Result<u64, InputError> {
+        let ns = value.get_ref().0;
+        if ns % tick_ns == 0 {
+            return Ok(ns);
+        }
+        let message =
+            format!("{} is not a multiple of the tick, {}", format_duration(ns), format_duration(tick_ns));
+        Err(self.at(value.span(), key, message))
+    }
+
+    fn positive_ticks(&self, key: &str, value: &Spanned<Duration>, tick_ns: u64) -> Result<u64, InputError> {
+        self.positive(key, value)?;
+        self.ticks(key, value, tick_ns)
+    }
+
+    /// One of a few names.
+    fn unknown_name(&self, key: &str, what: &str, name: &Spanned<String>, names: &[&str]) -> InputError {
+        let hint = closest(name.get_ref(), names.iter().copied())
+            .map(|near| format!(", did you mean `{near}`?"))
+            .unwrap_or_else(|| format!(", known are {}", list(names)));
+        self.at(name.span(), key, format!("unknown {what} `{}`{hint}", name.get_ref()))
+    }
+
+    /// A key that must be there.
+    fn required<'v, T>(
+        &self,
+        table: Range<usize>,
+        key: &str,
+        value: Option<&'v T>,
+        why: &str,
+    ) -> Result<&'v T, InputError> {
+        value.ok_or_else(|| self.at(table, key, format!("missing: {why}")))
+    }
+
+    /// A key that belongs to another kind of table.
+    fn absent<T>(&self, key: &str, value: Option<&Spanned<T>>, why: &str) -> Result<(), InputError> {
+        match value {
+            None => Ok(()),
+            Some(value) => Err(self.at(value.span(), key, why)),
+        }
+    }
+}
+
+/// `a`, `b` and `c`.
+fn list(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => String::new(),
+    }
+}
+
+/// A share in (0, 1] as millionths, its nearest whole number.
+pub(super) fn millionths(checker: &Checker<'_>, key: &str, share: &Spanned<f64>) -> Result<u32, InputError> {
+    let value = *share.get_ref();
+    let millionths = (value * 1e6).round();
+    if value < 0.0 {
+        return Err(checker.at(
+            share.span(),
+            key,
+            format!("{value} is negative, a share lies between 0 and 1"),
+        ));
+    }
+    if !(1.0..=1e6).contains(&millionths) {
+        return Err(checker.at(share.span(), key, format!("{value} is not a share between 0.000001 and 1")));
+    }
+    Ok(millionths as u32)
+}
+
+/// Checks the whole text.
+pub(super) fn check(text: &str, path: &Path, overrides: &Overrides) -> Result<Scenario, InputError> {
+    let checker = Checker { file: path, text };
+    let file: File = toml::from_str(text).map_err(|error| not_read(&checker, error))?;
+    if file.name.get_ref().trim().is_empty() {
+        return Err(checker.at(file.name.span(), "name", "must not be empty"));
+    }
+    let tick_ns = tick(&checker, &file)?;
+    let named = Named::new(&checker, &file)?;
+    let (workload, body) = workload(&checker, &file, overrides)?;
+    let duration_ns = duration(&checker, &file, &workload)?;
+    let messages_limit = match &workload {
+        Workload::Poisson(rate) => {
+            expected_messages(*rate, *file.users.get_ref().count.get_ref(), duration_ns)
+        }
+        Workload::Trace(_) => 0,
+    };
+    if messages_limit > MAX_MESSAGES {
+        let message = format!("asks for about {messages_limit} messages, the most is {MAX_MESSAGES}");
+        return Err(checker.at(file.workload.get_ref().kind.span(), "workload", message));
+    }
+    Ok(Scenario {
+        name: file.name.get_ref().clone(),
+        description: file.description.clone(),
+        seed: overrides.seed.or(file.seed).unwrap_or(1),
+        duration_ns,
+        tick_ns,
+        policies: policies(&checker, &file)?,
+        latency: latency(&checker, &file, &named, tick_ns)?,
+        users: users(&checker, &file, named.regions.len(), &workload)?,
+        faults: faults(&checker, &file, &named, tick_ns, duration_ns)?,
+        router: router(&checker, &file)?,
+        analysis: analysis(&checker, &file, &named)?,
+        workload,
+        body,
+        regions: named.regions,
+        network: named.network,
+    })
+}
+
+/// What the TOML reader or the file's structure refused.
+fn not_read(checker: &Checker<'_>, mut error: toml::de::Error) -> InputError {
+    let span = error.span();
+    // Without its input the error shows no excerpt but the path of the key.
+    error.set_input(None);
+    let shown = error.to_string();
+    let table = shown.rsplit_once("\nin `").map(|(_, path)| path.trim_end().trim_end_matches('`'));
+    let message = error.message();
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let inside = |name: &str| match table {
+        Some(table) if !table.is_empty() => format!("{table}.{name}"),
+        _ => name.to_owned(),
+    };
+    let (key, message) = match names.split_first() {
+        Some((name, known)) if message.starts_with("unknown field") => {
+            let hint = closest(name, known.iter().copied())
+                .map(|near| format!(", did you mean `{near}`?"))
+                .unwrap_or_else(|| format!(", known here are {}", list(known)));
+            (Some(inside(name)), format!("unknown key{hint}"))
+        }
+        Some((name, _)) if message.starts_with("missing field") => (Some(inside(name)), "missing".to_owned()),
+        _ if message.starts_with("duplicate key") => {
+            let name = span.clone().and_then(|span| checker.text.get(span)).unwrap_or_default();
+            (Some(inside(name)), "is there twice".to_owned())
+        }
+        _ => (table.map(str::to_owned), message.to_owned()),
+    };
+    InputError {
+        file: checker.file.to_owned(),
+        line: span.map(|span| line_of(checker.text, span.start)),
+        key,
+        message,
+    }
+}
+
+fn tick(checker: &Checker<'_>, file: &File) -> Result<u64, InputError> {
+    let Some(tick) = &file.tick else {
+        return Ok(10 * MILLISECOND);
+    };
+    let ns = checker.positive("tick", tick)?;
+    if ns % MILLISECOND != 0 || ns > SECOND {
+        let message = format!("{} is not a whole number of milliseconds up to 1s", format_duration(ns));
+        return Err(checker.at(tick.span(), "tick", message));
+    }
+    Ok(ns)
+}
+
+fn duration(checker: &Checker<'_>, file: &File, workload: &Workload) -> Result<u64, InputError> {
+    match (workload, &file.duration) {
+        (Workload::Poisson(_), Some(duration)) => checker.positive("duration", duration),
+        (Workload::Poisson(_), None) => {
+            Err(checker.whole("duration", "missing: say how long users send, such as duration = \"10m\""))
+        }
+        (Workload::Trace(trace), None) => Ok(trace.window_ns.div_ceil(trace.speed)),
+        (Workload::Trace(_), Some(duration)) => Err(checker.at(
+            duration.span(),
+            "duration",
+            "a trace lasts workload.window / workload.speed, leave `duration` out",
+        )),
+    }
+}
+
+fn policies(checker: &Checker<'_>, file: &File) -> Result<Vec<Policy>, InputError> {
+    let Some(names) = &file.policies else {
+        return Ok(Policy::ALL.to_vec());
+    };
+    if names.get_ref().is_empty() {
+        return Err(checker.at(names.span(), "policies", "name at least one policy"));
+    }
+    let mut policies = Vec::new();
+    for name in names.get_ref() {
+        let policy = Policy::named(name.get_ref()).ok_or_else(|| {
+            checker.unknown_name("policies", "policy", name, &Policy::ALL.map(Policy::name))
+        })?;
+        if policies.contains(&policy) {
+            return Err(checker.at(name.span(), "policies", format!("`{policy}` is there twice")));
+        }
+        policies.push(policy);
+    }
+    Ok(policies)
+}
+
+fn latency(checker: &Checker<'_>, file: &File, named: &Named, tick_ns: u64) -> Result<Latency, InputError> {
+    let default_ns = match &file.latency.default {
+        Some(default) => checker.positive_ticks("latency.default", default, tick_ns)?,
+        None => (40 * MILLISECOND).next_multiple_of(tick_ns),
+    };
+    let mut between = BTreeMap::new();
+    for entry in &file.latency.between {
+        let ns = checker.positive_ticks("latency.between.time", &entry.time, tick_ns)?;
+        let a = named.places(checker, "latency.between.a", &entry.a)?;
+        let b = named.places(checker, "latency.between.b", &entry.b)?;
+        not_only_regions(checker, "latency.between.b", &entry.b, &a, &b)?;
+        for &a in &a {
+            for &b in b.iter().filter(|&&b| a != b) {
+                between.insert((a.min(b), a.max(b)), ns);
+            }
+        }
+    }
+    Ok(Latency { default_ns, between: between.into_iter().map(|((a, b), ns)| (a, b, ns)).collect() })
+}
+
+/// Users reach one another through routers only, so a pair of regions has no link of its own.
+fn not_only_regions(
+    checker: &Checker<'_>,
+    key: &str,
+    name: &Spanned<String>,
+    a: &[Place],
+    b: &[Place],
+) -> Result<(), InputError> {
+    let region = |place: &Place| matches!(place, Place::Region(_));
+    if a.iter().all(region) && b.iter().all(region) {
+        return Err(checker.at(
+            name.span(),
+            key,
+            "nothing passes between two regions, name an operator or a router",
+        ));
+    }
+    Ok(())
+}
+
+fn users(
+    checker: &Checker<'_>,
+    file: &File,
+    regions: usize,
+    workload: &Workload,
+) -> Result<Users, InputError> {
+    let users = file.users.get_ref();
+    let count = *users.count.get_ref();
+    if !(2..=MAX_USERS).contains(&count) {
+        let message = format!("{count} is not between 2 and {MAX_USERS}");
+        return Err(checker.at(users.count.span(), "users.count", message));
+    }
+    let region_weights = match &users.region_weights {
+        None => vec![1; regions],
+        Some(weights) if weights.get_ref().len() != regions => {
+            let message = format!("{} weights for {regions} regions", weights.get_ref().len());
+            return Err(checker.at(weights.span(), "users.region_weights", message));
+        }
+        Some(weights) if weights.get_ref().iter().all(|&weight| weight == 0) => {
+            return Err(checker.at(weights.span(), "users.region_weights", "must not all be 0"));
+        }
+        Some(weights) => weights.get_ref().clone(),
+    };
+    Ok(Users { count, graph: graph(checker, users, workload)?, region_weights })
+}
+
+fn graph(checker: &Checker<'_>, users: &file::Users, workload: &Workload) -> Result<Graph, InputError> {
+    let name = users.graph.as_ref().map(|name| name.get_ref().as_str());
+    if matches!(workload, Workload::Trace(_)) {
+        checker.absent(
+            "users.contacts",
+            users.contacts.as_ref(),
+            "a trace itself says who is in contact, leave `contacts` out",
+        )?;
+        return match &users.graph {
+            None => Ok(Graph::Trace),
+            Some(graph) if graph.get_ref() == "trace" => Ok(Graph::Trace),
+            Some(graph) => {
+                Err(checker.at(graph.span(), "users.graph", "with a trace the graph is \"trace\""))
+            }
+        };
+    }
+    let count = *users.count.get_ref();
+    let contacts = checker.required(
+        users.count.span(),
+        "users.contacts",
+        users.contacts.as_ref(),
+        "say how many contacts a user has on average",
+    )?;
+    if *contacts.get_ref() == 0 || *contacts.get_ref() >= count {
+        let message =
+            format!("{} is not between 1 and {}, the number of other users", contacts.get_ref(), count - 1);
+        return Err(checker.at(contacts.span(), "users.contacts", message));
+    }
+    let conversations = u64::from(count) * u64::from(*contacts.get_ref()) / 2;
+    let conversations = u32::try_from(conversations).map_err(|_| {
+        checker.at(
+            contacts.span(),
+            "users.contacts",
+            format!("makes {conversations} conversations, the most is {}", u32::MAX),
+        )
+    })?;
+    match (name, &users.graph) {
+        (None | Some("random"), _) => Ok(Graph::Random { conversations }),
+        (Some("ring"), _) => Ok(Graph::Ring { conversations }),
+        (Some("trace"), Some(graph)) => {
+            Err(checker.at(graph.span(), "users.graph", "\"trace\" needs workload.kind = \"trace\""))
+        }
+        (Some(_), Some(graph)) => {
+            Err(checker.unknown_name("users.graph", "graph", graph, &["random", "ring", "trace"]))
+        }
+        (Some(_), None) => Ok(Graph::Random { conversations }),
+    }
+}
+
+/// About how many messages a rate makes.
+fn expected_messages(rate: Rate, users: u32, duration_ns: u64) -> u64 {
+    match rate {
+        Rate::Total(messages) => messages,
+        Rate::ThousandthsPerUserHour(thousandths) => {
+            let per_hour = u128::from(thousandths) * u128::from(users);
+            u64::try_from(per_hour * u128::from(duration_ns) / (1000 * 3600 * u128::from(SECOND)))
+                .unwrap_or(u64::MAX)
+        }
+    }
+}
+
+fn workload(
+    checker: &Checker<'_>,
+    file: &File,
+    overrides: &Overrides,
+) -> Result<(Workload, (u32, u32)), InputError> {
+    let table = file.workload.get_ref();
+    let workload = match table.kind.get_ref().as_str() {
+        "poisson" => Workload::Poisson(poisson(checker, table)?),
+        "trace" => Workload::Trace(trace(checker, file, overrides)?),
+        _ => return Err(checker.unknown_name("workload.kind", "kind", &table.kind, &["poisson", "trace"])),
+    };
+    let bound = |key: &str, value: &Option<Spanned<u32>>, default: u32| match value {
+        None => Ok(default),
+        Some(value) if (BODY_MIN..=BODY_MAX).contains(value.get_ref()) => Ok(*value.get_ref()),
+        Some(value) => {
+            let message = format!("{} bytes is not between {BODY_MIN} and {BODY_MAX}", value.get_ref());
+            Err(checker.at(value.span(), key, message))
+        }
+    };
+    let min = bound("workload.body_min", &table.body_min, BODY_MIN)?;
+    let max = bound("workload.body_max", &table.body_max, min.max(2000))?;
+    if min > max {
+        let span = table.body_max.as_ref().or(table.body_min.as_ref()).map(Spanned::span).unwrap_or_default();
+        return Err(checker.at(span, "workload.body_max", format!("{max} is less than body_min, {min}")));
+    }
+    Ok((workload, (min, max)))
+}
+
+fn poisson(checker: &Checker<'_>, table: &file::Workload) -> Result<Rate, InputError> {
+    let why = "belongs to workload.kind = \"trace\"";
+    checker.absent("workload.file", table.file.as_ref(), why)?;
+    checker.absent("workload.columns", table.columns.as_ref(), why)?;
+    checker.absent("workload.window_start", table.window_start.as_ref(), why)?;
+    checker.absent("workload.window", table.window.as_ref(), why)?;
+    checker.absent("workload.speed", table.speed.as_ref(), why)?;
+    match (&table.messages, &table.per_user_per_hour) {
+        (Some(messages), None) if *messages.get_ref() > 0 => Ok(Rate::Total(*messages.get_ref())),
+        (Some(messages), None) => Err(checker.at(messages.span(), "workload.messages", "must be at least 1")),
+        (None, Some(rate)) => {
+            let thousandths = (*rate.get_ref() * 1000.0).round();
+            if !(1.0..=1e12).contains(&thousandths) {
+                let message = format!("{} is not a rate between 0.001 and 1000000000", rate.get_ref());
+                return Err(checker.at(rate.span(), "workload.per_user_per_hour", message));
+            }
+            Ok(Rate::ThousandthsPerUserHour(thousandths as u64))
+        }
+        (Some(_), Some(rate)) => Err(checker.at(
+            rate.span(),
+            "workload.per_user_per_hour",
+            "give either `messages` or `per_user_per_hour`, not both",
+        )),
+        (None, None) => Err(checker.at(
+            table.kind.span(),
+            "workload.messages",
+            "missing: say how much is sent by `messages` (in all) or `per_user_per_hour`",
+        )),
+    }
+}
+
+fn trace(checker: &Checker<'_>, file: &File, overrides: &Overrides) -> Result<Trace, InputError> {
+    let table = file.workload.get_ref();
+    let why = "belongs to workload.kind = \"poisson\"";
+    checker.absent("workload.messages", table.messages.as_ref(), why)?;
+    checker.absent("workload.per_user_per_hour", table.per_user_per_hour.as_ref(), why)?;
+    let window = checker.required(
+        table.kind.span(),
+        "workload.window",
+        table.window.as_ref(),
+        "say how much of the trace to use, such as window = \"1d\"",
+    )?;
+    let columns = table.columns.as_ref().map(|columns| trace_columns(checker, columns)).transpose()?;
+    let speed = match &table.speed {
+        None => 1,
+        Some(speed) if *speed.get_ref() > 0 => *speed.get_ref(),
+        Some(speed) => return Err(checker.at(speed.span(), "workload.speed", "must be at least 1")),
+    };
+    let path = trace_file(checker, table, overrides)?;
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Trace {
+        file: path,
+        file_name,
+        columns,
+        start_ns: table.window_start.as_ref().map_or(0, |start| start.get_ref().0),
+        window_ns: checker.positive("workload.window", window)?,
+        speed,
+    })
+}
+
+fn trace_columns(
+    checker: &Checker<'_>,
+    names: &Spanned<Vec<Spanned<String>>>,
+) -> Result<Vec<Column>, InputError> {
+    let key = "workload.columns";
+    let mut columns = Vec::new();
+    for name in names.get_ref() {
+        let column = Column::named(name.get_ref()).ok_or_else(|| {
+            checker.unknown_name(key, "column", name, &["timestamp", "sender", "recipient", "-"])
+        })?;
+        if column != Column::Ignored && columns.contains(&column) {
+            return Err(checker.at(name.span(), key, format!("`{}` is there twice", name.get_ref())));
+        }
+        columns.push(column);
+    }
+    for needed in ["timestamp", "sender", "recipient"] {
+        if !names.get_ref().iter().any(|name| name.get_ref() == needed) {
+            return Err(checker.at(names.span(), key, format!("`{needed}` is missing")));
+        }
+    }
+    Ok(columns)
+}
+
+/// The trace that the command line names, else the scenario's beside the scenario or in the current directory.
+fn trace_file(
+    checker: &Checker<'_>,
+    table: &file::Workload,
+    overrides: &Overrides,
+) -> Result<PathBuf, InputError> {
+    if let Some(path) = &overrides.trace {
+        return match std::fs::File::open(path) {
+            Ok(_) => Ok(path.clone()),
+            Err(error) => Err(InputError::file(path, format!("the trace cannot be read: {error}"))),
+        };
+    }
+    let name =
+        checker.required(table.kind.span(), "workload.file", table.file.as_ref(), "name the trace's file")?;
+    let beside = checker.file.parent().unwrap_or(Path::new("")).join(name.get_ref());
+    let tried = [beside, PathBuf::from(name.get_ref())];
+    match tried.iter().find(|path| path.is_file()) {
+        Some(path) => match std::fs::File::open(path) {
+            Ok(_) => Ok(path.clone()),
+            Err(error) => {
+                let message = format!("the trace `{}` cannot be read: {error}", name.get_ref());
+                Err(checker.at(name.span(), "workload.file", message))
+            }
+        },
+        None => {
+            let message = format!(
+                "there is no file `{}`, neither beside the scenario nor in the current directory; name a trace by --trace FILE",
+                name.get_ref()
+            );
+            Err(checker.at(name.span(), "workload.file", message))
+        }
+    }
+}
+
+fn faults(
+    checker: &Checker<'_>,
+    file: &File,
+    named: &Named,
+    tick_ns: u64,
+    duration_ns: u64,
+) -> Result<Vec<Fault>, InputError> {
+    let mut faults = Vec::new();
+    for spanned in &file.fault {
+        let (span, table) = (spanned.span(), spanned.get_ref());
+        let at_ns = checker.ticks("fault.at", &table.at, tick_ns)?;
+        if at_ns >= duration_ns {
+            let message =
+                format!("{} is not before the end, {}", format_duration(at_ns), format_duration(duration_ns));
+            return Err(checker.at(table.at.span(), "fault.at", message));
+        }
+        faults.push(match table.kind.get_ref().as_str() {
+            "restart" => {
+                let why = "belongs to kind = \"partition\"";
+                checker.absent("fault.a", table.a.as_ref(), why)?;
+                checker.absent("fault.b", table.b.as_ref(), why)?;
+                checker.absent("fault.for", table.length.as_ref(), why)?;
+                let router = checker.required(
+                    span.clone(),
+                    "fault.router",
+                    table.router.as_ref(),
+                    "name the router that restarts",
+                )?;
+                let downtime = checker.required(
+                    span,
+                    "fault.downtime",
+                    table.downtime.as_ref(),
+                    "say how long the router is away",
+                )?;
+                Fault::Restart {
+                    router: named.router(checker, "fault.router", router)?,
+                    at_ns,
+                    downtime_ns: checker.positive_ticks("fault.downtime", downtime, tick_ns)?,
+                }
+            }
+            "partition" => {
+                let why = "belongs to kind = \"restart\"";
+                checker.absent("fault.router", table.router.as_ref(), why)?;
+                checker.absent("fault.downtime", table.downtime.as_ref(), why)?;
+                let why = "name a region, operator or router on each side";
+                let a = checker.required(span.clone(), "fault.a", table.a.as_ref(), why)?;
+                let b = checker.required(span.clone(), "fault.b", table.b.as_ref(), why)?;
+                let length = checker.required(
+                    span,
+                    "fault.for",
+                    table.length.as_ref(),
+                    "say how long the partition lasts",
+                )?;
+                partition(checker, named, a, b, at_ns, checker.positive_ticks("fault.for", length, tick_ns)?)?
+            }
+            _ => {
+                return Err(checker.unknown_name(
+                    "fault.kind",
+                    "kind",
+                    &table.kind,
+                    &["restart", "partition"],
+                ));
+            }
+        });
+    }
+    faults.sort_by_key(Fault::at_ns);
+    Ok(faults)
+}
+
+fn partition(
+    checker: &Checker<'_>,
+    named: &Named,
+    a_name: &Spanned<String>,
+    b_name: &Spanned<String>,
+    at_ns: u64,
+    for_ns: u64,
+) -> Result<Fault, InputError> {
+    let a = named.places(checker, "fault.a", a_name)?;
+    let b = named.places(checker, "fault.b", b_name)?;
+    not_only_regions(checker, "fault.b", b_name, &a, &b)?;
+    if a.iter().any(|place| b.contains(place)) {
+        let message = format!("`{}` and `{}` share a router", a_name.get_ref(), b_name.get_ref());
+        return Err(checker.at(b_name.span(), "fault.b", message));
+    }
+    Ok(Fault::Partition { a, b, at_ns, for_ns })
+}
+
+fn router(checker: &Checker<'_>, file: &File) -> Result<RouterLimits, InputError> {
+    let queue_quota = match &file.router.queue_quota {
+        None => 128,
+        Some(quota) if *quota.get_ref() > 0 => *quota.get_ref(),
+        Some(quota) => return Err(checker.at(quota.span(), "router.queue_quota", "must be at least 1")),
+    };
+    let end_interval_ns = match &file.router.end_interval {
+        None => 15 * SECOND,
+        Some(interval) => checker.positive("router.end_interval", interval)?,
+    };
+    Ok(RouterLimits { queue_quota, end_interval_ns })
+}
+
+fn analysis(checker: &Checker<'_>, file: &File, named: &Named) -> Result<Analysis, InputError> {
+    let margin = match &file.analysis.margin {
+        None => 0.1,
+        Some(margin) if *margin.get_ref() > 0.0 && *margin.get_ref() < 1.0 => *margin.get_ref(),
+        Some(margin) => {
+            let message = format!("{} is not between 0 and 1", margin.get_ref());
+            return Err(checker.at(margin.span(), "analysis.margin", message));
+        }
+    };
+    let Some(sets) = &file.analysis.colluding else {
+        return Ok(Analysis { margin, colluding: default_sets(named.network.operators.len()) });
+    };
+    let mut colluding = Vec::new();
+    for set in sets {
+        let mut operators = BTreeSet::new();
+        for name in set.get_ref() {
+            if !operators.insert(named.operator(checker, "analysis.colluding", name)?) {
+                return Err(checker.at(
+                    name.span(),
+                    "analysis.colluding",
+                    format!("`{}` is there twice", name.get_ref()),
+                ));
+            }
+        }
+        let operators: Vec<OperatorIdx> = operators.into_iter().collect();
+        if operators.is_empty() {
+            return Err(checker.at(set.span(), "analysis.colluding", "a set needs at least one operator"));
+        }
+        if colluding.contains(&operators) {
+            return Err(checker.at(set.span(), "analysis.colluding", "this set is there twice"));
+        }
+        colluding.push(operators);
+    }
+    Ok(Analysis { margin, colluding })
+}
+
+/// Every set of up to four operators; of more, every one and every two.
+fn default_sets(operators: usize) -> Vec<Vec<OperatorIdx>> {
+    let all = || (0..operators).map(OperatorIdx::from);
+    if operators > ALL_SETS_UP_TO {
+        let pairs = all().flat_map(|a| all().filter(move |&b| b > a).map(move |b| vec![a, b]));
+        return all().map(|a| vec![a]).chain(pairs).collect();
+    }
+    let mut sets: Vec<Vec<OperatorIdx>> = (1..1u32 << operators)
+        .map(|mask| all().filter(|operator| mask >> operator.0 & 1 == 1).collect())
+        .collect();
+    sets.sort_by_key(|set| (set.len(), set.clone()));
+    sets
+}

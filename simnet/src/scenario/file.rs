@@ -1,0 +1,178 @@
+//! A scenario file as written: which keys there are and of which type. `docs/scenarios.md` says what they mean;
+//! [`super::check`] says what they may hold.
+
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+use crate::units::Duration;
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    pub(super) description: String,
+    pub(super) seed: Option<u64>,
+    pub(super) duration: Option<Spanned<Duration>>,
+    pub(super) tick: Option<Spanned<Duration>>,
+    pub(super) policies: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) regions: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(super) latency: Latency,
+    pub(super) network: Option<Network>,
+    #[serde(default)]
+    pub(super) operator: Vec<Operator>,
+    #[serde(default)]
+    pub(super) user_router: Vec<UserRouter>,
+    pub(super) users: Spanned<Users>,
+    pub(super) workload: Spanned<Workload>,
+    #[serde(default)]
+    pub(super) fault: Vec<Spanned<Fault>>,
+    #[serde(default)]
+    pub(super) router: Router,
+    #[serde(default)]
+    pub(super) analysis: Analysis,
+}
+
+/// `[latency]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Latency {
+    pub(super) default: Option<Spanned<Duration>>,
+    #[serde(default)]
+    pub(super) between: Vec<Between>,
+}
+
+/// `[[latency.between]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Between {
+    pub(super) a: Spanned<String>,
+    pub(super) b: Spanned<String>,
+    pub(super) time: Spanned<Duration>,
+}
+
+/// `[network]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Network {
+    pub(super) routers: Spanned<u32>,
+}
+
+/// `[[operator]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Operator {
+    pub(super) name: Spanned<String>,
+    pub(super) routers: Option<Spanned<CountOrNames>>,
+    pub(super) share: Option<Spanned<f64>>,
+    pub(super) roles: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(super) disabled: bool,
+}
+
+/// `[[user_router]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserRouter {
+    pub(super) name: Spanned<String>,
+    pub(super) routers: Spanned<CountOrNames>,
+    pub(super) roles: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) users: Option<Spanned<u32>>,
+    pub(super) users_share: Option<Spanned<f64>>,
+    #[serde(default)]
+    pub(super) only: bool,
+}
+
+/// `[users]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Users {
+    pub(super) count: Spanned<u32>,
+    pub(super) contacts: Option<Spanned<u32>>,
+    pub(super) graph: Option<Spanned<String>>,
+    pub(super) region_weights: Option<Spanned<Vec<u32>>>,
+}
+
+/// `[workload]`: the keys of both kinds.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Workload {
+    pub(super) kind: Spanned<String>,
+    pub(super) body_min: Option<Spanned<u32>>,
+    pub(super) body_max: Option<Spanned<u32>>,
+    pub(super) messages: Option<Spanned<u64>>,
+    pub(super) per_user_per_hour: Option<Spanned<f64>>,
+    pub(super) file: Option<Spanned<String>>,
+    pub(super) columns: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) window_start: Option<Spanned<Duration>>,
+    pub(super) window: Option<Spanned<Duration>>,
+    pub(super) speed: Option<Spanned<u64>>,
+}
+
+/// `[[fault]]`: the keys of both kinds.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fault {
+    pub(super) kind: Spanned<String>,
+    pub(super) at: Spanned<Duration>,
+    pub(super) router: Option<Spanned<String>>,
+    pub(super) downtime: Option<Spanned<Duration>>,
+    pub(super) a: Option<Spanned<String>>,
+    pub(super) b: Option<Spanned<String>>,
+    #[serde(rename = "for")]
+    pub(super) length: Option<Spanned<Duration>>,
+}
+
+/// `[router]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Router {
+    pub(super) queue_quota: Option<Spanned<u32>>,
+    pub(super) end_interval: Option<Spanned<Duration>>,
+}
+
+/// `[analysis]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Analysis {
+    pub(super) margin: Option<Spanned<f64>>,
+    pub(super) colluding: Option<Vec<Spanned<Vec<Spanned<String>>>>>,
+}
+
+/// `routers = 4`, or `routers = ["smp8", "smp9"]`.
+pub(super) enum CountOrNames {
+    Count(u32),
+    Names(Vec<Spanned<String>>),
+}
+
+impl<'de> Deserialize<'de> for CountOrNames {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = CountOrNames;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number of routers or a list of their names")
+            }
+            fn visit_i64<E: serde::de::Error>(self, n: i64) -> Result<CountOrNames, E> {
+                u32::try_from(n)
+                    .map(CountOrNames::Count)
+                    .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(n), &self))
+            }
+            fn visit_u64<E: serde::de::Error>(self, n: u64) -> Result<CountOrNames, E> {
+                u32::try_from(n)
+                    .map(CountOrNames::Count)
+                    .map_err(|_| E::invalid_value(serde::de::Unexpected::Unsigned(n), &self))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<CountOrNames, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = seq.next_element()? {
+                    names.push(name);
+                }
+                Ok(CountOrNames::Names(names))
+            }
+        }
+        input.deserialize_any(Visitor)
+    }
+}

@@ -1,0 +1,3 @@
+//! The `sxlab` command line.
+
+fn main() {}
