@@ -161,38 +161,46 @@ pub fn exposure(
     // The chance that the proxy towards this router is controlled.
     let proxy_share = |to: &Candidate| controlled_share(&remaining(&proxies, policy, to));
 
-    let mut sum = Exposure {
-        path_to_first: 0.0,
-        path_to_reply: 0.0,
-        path: 0.0,
-        conversation_on_one_path: 0.0,
-        conversation_anywhere: 0.0,
-    };
+    // Means of means, each a sum divided once: what is certain comes out as 1, not as 1 + 2⁻⁵².
+    let mut total = [0.0; 4];
     for a in &storage {
-        let has_a = f64::from(u8::from(a.controlled));
         let proxy_to_a = proxy_share(a);
         let replies = remaining(&storage, policy, a);
-        let weight = 1.0 / (storage.len() * replies.len()) as f64;
+        let mut given_a = [0.0; 4];
         for b in &replies {
-            let has_b = f64::from(u8::from(b.controlled));
-            let proxy_to_b = proxy_share(b);
-            let first = has_a * proxy_to_a;
-            let reply = has_b * proxy_to_b;
-            let (both, anywhere) = if policy == Policy::Single {
-                (has_a, has_a)
-            } else {
-                let sees_a = has_a + (1.0 - has_a) * proxy_to_b;
-                let sees_b = has_b + (1.0 - has_b) * proxy_to_a;
-                (first * reply, sees_a * sees_b)
-            };
-            sum.path_to_first += weight * first;
-            sum.path_to_reply += weight * reply;
-            sum.conversation_on_one_path += weight * (first + reply - both);
-            sum.conversation_anywhere += weight * anywhere;
+            add(&mut given_a, &seen(policy, a, proxy_to_a, b, proxy_share(b)));
         }
+        add(&mut total, &given_a.map(|x| x / replies.len() as f64));
     }
-    sum.path = (sum.path_to_first + sum.path_to_reply) / 2.0;
-    Ok(sum)
+    let [path_to_first, path_to_reply, one_path, anywhere] = total.map(|x| x / storage.len() as f64);
+    Ok(Exposure {
+        path_to_first,
+        path_to_reply,
+        path: f64::midpoint(path_to_first, path_to_reply),
+        conversation_on_one_path: one_path,
+        conversation_anywhere: anywhere,
+    })
+}
+
+fn add(sum: &mut [f64; 4], more: &[f64; 4]) {
+    for (x, y) in sum.iter_mut().zip(more) {
+        *x += y;
+    }
+}
+
+/// The probabilities of [`Exposure`], without the mean, once both queues' routers are known.
+/// The two proxies are drawn independently, each controlled with the probability given.
+fn seen(policy: Policy, a: &Candidate, proxy_to_a: f64, b: &Candidate, proxy_to_b: f64) -> [f64; 4] {
+    let has = |router: &Candidate| f64::from(u8::from(router.controlled));
+    let (has_a, has_b) = (has(a), has(b));
+    // One router for everything: all four places are the same draw.
+    if policy == Policy::Single {
+        return [has_a; 4];
+    }
+    let (first, reply) = (has_a * proxy_to_a, has_b * proxy_to_b);
+    let sees_a = has_a + (1.0 - has_a) * proxy_to_b;
+    let sees_b = has_b + (1.0 - has_b) * proxy_to_a;
+    [first, reply, first + reply - first * reply, sees_a * sees_b]
 }
 
 #[cfg(test)]

@@ -3,5 +3,7 @@
 pub mod enumerate;
 pub mod model;
 pub mod montecarlo;
+pub mod plots;
+pub mod report;
 pub mod results;
 pub mod stats;

@@ -187,7 +187,8 @@ pub fn operator_aware(weights: &[f64], colluding: &[usize]) -> Result<f64, Model
             q += first * others / (1.0 - first);
         }
     }
-    Ok(q)
+    // Everybody colluding must give 1, not 1 and a rounding error.
+    Ok(q.min(1.0))
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@
 //! | [`population`] | users, their lists and regions, conversations |
 //! | [`trace`] | recorded messages |
 //! | [`workload`] | who sends when: the plan of a run |
+//! | [`engine`] | runs a plan under a policy: real nodes and TLS on turmoil's network |
 //! | [`observe`] | what each vantage point saw; the trace hash |
 //! | [`truth`] | what really happened, for scoring only |
 
+pub mod engine;
 pub mod network;
 pub mod observe;
 pub mod population;

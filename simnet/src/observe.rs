@@ -1,7 +1,7 @@
 //! What each vantage point saw, and the hash of all of it.
 //!
 //! An engine gives every router and every watched link a vantage point and appends to one [`Log`] what each of
-//! them reports. An attack is handed a [`View`]: the observations of the vantage points that the adversary
+//! them reports. An attack is handed a [`AdversaryView`]: the observations of the vantage points that the adversary
 //! holds. Nothing here names a user, a conversation or any other truth; that is in [`crate::truth`].
 
 use std::io::{self, Write};
@@ -100,6 +100,10 @@ impl std::fmt::Display for TraceHash {
     }
 }
 
+/// What an entry of the canonical log begins with: a new vantage point or an observation.
+const VANTAGE: u8 = 0;
+const OBSERVATION: u8 = 1;
+
 /// Everything seen in one run, in the order in which it was reported.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -128,6 +132,10 @@ impl Log {
     /// Adds a vantage point.
     pub fn add_vantage(&mut self, vantage: Vantage) -> VantageId {
         let id = VantageId(u32::try_from(self.vantages.len()).unwrap_or(u32::MAX));
+        self.buffer.clear();
+        self.buffer.push(VANTAGE);
+        put_text(&mut self.buffer, vantage.name.as_bytes());
+        self.hash.update(&self.buffer);
         self.vantages.push(vantage);
         id
     }
@@ -157,14 +165,14 @@ impl Log {
         &self.observations
     }
 
-    /// The hash over what has been appended so far.
+    /// The hash over the vantage points and observations added so far.
     pub fn trace_hash(&self) -> TraceHash {
         TraceHash(self.hash.clone().finalize().into())
     }
 
     /// What an adversary sees who holds these vantage points: their observations by time. At equal times they
     /// are ordered by vantage point, each in its own order; how the log interleaved them is nobody's knowledge.
-    pub fn view(&self, held: &[VantageId]) -> View<'_> {
+    pub fn view(&self, held: &[VantageId]) -> AdversaryView<'_> {
         let mut held: Vec<VantageId> = held.to_vec();
         held.sort_unstable();
         held.dedup();
@@ -173,7 +181,7 @@ impl Log {
         observations.sort_by_key(|o| (o.at_ns, o.vantage));
         let vantages =
             held.into_iter().filter_map(|id| self.vantages.get(id.0 as usize).map(|v| (id, v))).collect();
-        View { vantages, observations }
+        AdversaryView { vantages, observations }
     }
 
     /// Writes one JSON object a line: time, the vantage point's name, what was seen. Identifiers in hexadecimal.
@@ -214,6 +222,13 @@ impl Log {
             Sighting::Router(Sight::Closed { session }) => {
                 JsonLine { event: "closed", session: Some(session.0), ..line }
             }
+            Sighting::Router(Sight::Created { session, recipient, sender }) => JsonLine {
+                event: "created",
+                session: Some(session.0),
+                entity: Some(hex(recipient.as_bytes())),
+                sender: Some(hex(sender.as_bytes())),
+                ..line
+            },
             Sighting::Router(Sight::Received(seen)) => line.of_seen("received", seen),
             Sighting::Router(Sight::Sent(seen)) => line.of_seen("sent", seen),
             Sighting::Link(LinkSight { from, to, bytes }) => {
@@ -237,12 +252,12 @@ pub struct Difference {
 
 /// What an adversary holds: some vantage points of one log and their observations, nothing else.
 #[derive(Clone, Debug)]
-pub struct View<'a> {
+pub struct AdversaryView<'a> {
     vantages: Vec<(VantageId, &'a Vantage)>,
     observations: Vec<&'a Observation>,
 }
 
-impl<'a> View<'a> {
+impl<'a> AdversaryView<'a> {
     /// The vantage points held, ordered.
     pub fn vantages(&self) -> &[(VantageId, &'a Vantage)] {
         &self.vantages
@@ -272,6 +287,8 @@ struct JsonLine<'a> {
     layer: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     entity: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sender: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     corr: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -317,6 +334,7 @@ pub(crate) fn put_text(out: &mut Vec<u8>, bytes: &[u8]) {
 /// that no two observations have the same.
 fn put_observation(out: &mut Vec<u8>, observation: &Observation) {
     let Observation { at_ns, vantage, sight } = observation;
+    out.push(OBSERVATION);
     out.extend_from_slice(&at_ns.to_be_bytes());
     out.extend_from_slice(&vantage.0.to_be_bytes());
     match sight {
@@ -341,6 +359,12 @@ fn put_observation(out: &mut Vec<u8>, observation: &Observation) {
         Sighting::Router(Sight::Sent(seen)) => {
             out.push(5);
             put_seen(out, seen);
+        }
+        Sighting::Router(Sight::Created { session, recipient, sender }) => {
+            out.push(7);
+            out.extend_from_slice(&session.0.to_be_bytes());
+            put_text(out, recipient.as_bytes());
+            put_text(out, sender.as_bytes());
         }
         Sighting::Link(LinkSight { from, to, bytes }) => {
             out.push(6);
@@ -454,7 +478,7 @@ mod tests {
         assert_eq!(log(&events).trace_hash().to_string(), FROZEN);
         assert_eq!(log(&events).trace_hash(), log(&events).trace_hash());
     }
-    const FROZEN: &str = "";
+    const FROZEN: &str = "411db6dd7bfd74ca6bb45cbef3ecc5279ec42badbbcf21e333bafe755dfeea53";
 
     #[test]
     fn an_adversary_sees_what_its_vantage_points_saw() {

@@ -8,7 +8,7 @@ mod error;
 mod file;
 mod network;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
 

@@ -133,8 +133,8 @@ mod tests {
             (FIRST_DRAW, FIRST_KEY.to_owned())
         );
     }
-    const FIRST_DRAW: u64 = 0;
-    const FIRST_KEY: &str = "";
+    const FIRST_DRAW: u64 = 17_430_737_970_474_776_004;
+    const FIRST_KEY: &str = "c6ae7f73f87e74c7";
 
     #[test]
     fn below_gives_each_number_equally_often() {

@@ -12,8 +12,13 @@
 //!   asks for) excludes nothing by operator.
 //! - A connection's first queue is picked with nothing in use, the reply queue with the first queue's router in
 //!   use, and the proxy to a destination with the destination in use. Each user picks from the own list.
-//! - The proxy to a destination is kept until the session with it ends; the routers of queues are kept for the
-//!   life of the connection.
+//! - The proxy to a destination is kept as long as the user's session with the *proxy* lives: when that ends,
+//!   the choices of all destinations reached through it go together. A choice also goes when the proxy could
+//!   not make its session with the destination, unless the destination's host was at fault. When a proxy has
+//!   merely lost its session with the destination (PROXY NO_SESSION), the same proxy is asked for another. The
+//!   routers of queues are kept for the life of the connection.
+//! - Every message goes through a proxy: the client's proxy mode "always". (In the mode "unknown" it would use
+//!   one only for destinations outside the user's own list.)
 //!
 //! Before v6.2 clients knew no operators: [`Policy::DifferentRouter`].
 
@@ -134,7 +139,7 @@ impl UserRouters {
     }
 }
 
-/// The proxies that users have picked, each kept for one user and destination while that session lives.
+/// The proxies that users have picked, each kept for one user and destination.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyChoices {
     kept: BTreeMap<(UserIdx, RouterIdx), RouterIdx>,
@@ -159,9 +164,14 @@ impl ProxyChoices {
         Some(proxy)
     }
 
-    /// The user's session to `destination` ended: the next [`ProxyChoices::proxy`] picks anew.
+    /// The way of `user` to `destination` through its proxy failed: the next [`ProxyChoices::proxy`] picks anew.
     pub fn session_ended(&mut self, user: UserIdx, destination: RouterIdx) {
         self.kept.remove(&(user, destination));
+    }
+
+    /// The session of `user` with a proxy ended: every destination reached through it gets a new pick.
+    pub fn proxy_session_ended(&mut self, user: UserIdx, proxy: RouterIdx) {
+        self.kept.retain(|&(kept_user, _), &mut kept| (kept_user, kept) != (user, proxy));
     }
 }
 
@@ -320,6 +330,20 @@ mod tests {
             })
             .collect();
         assert_eq!(again.len(), 3, "a new session picks anew");
+    }
+
+    #[test]
+    fn with_a_proxys_session_go_all_the_choices_made_of_it() {
+        let list = list(&[(7, Some(1))]);
+        let mut rng = Streams::new(1).stream("test");
+        let mut kept = ProxyChoices::default();
+        for (user, destination) in [(0, 1), (0, 2), (1, 1)] {
+            kept.proxy(DifferentOperator, UserIdx(user), &list, RouterIdx(destination), &mut rng);
+        }
+        kept.proxy_session_ended(UserIdx(0), RouterIdx(8));
+        assert_eq!(kept.kept.len(), 3);
+        kept.proxy_session_ended(UserIdx(0), RouterIdx(7));
+        assert_eq!(kept.kept.into_keys().collect::<Vec<_>>(), [(UserIdx(1), RouterIdx(1))]);
     }
 
     proptest! {

@@ -249,3 +249,147 @@ fn seconds(text: &str) -> Option<u64> {
     let nine: String = decimals.chars().chain(std::iter::repeat('0')).take(9).collect();
     whole.parse::<u64>().ok()?.checked_mul(SECOND)?.checked_add(nine.parse().ok()?)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::units::{DAY, HOUR};
+    use proptest::prelude::*;
+    use std::path::PathBuf;
+
+    /// A file that is removed at the end of its test.
+    pub(crate) struct TempFile(pub(crate) PathBuf);
+
+    impl TempFile {
+        pub(crate) fn new(name: &str, content: &[u8]) -> Self {
+            let path = std::env::temp_dir().join(format!("sxlab-{}-{name}.csv", std::process::id()));
+            std::fs::write(&path, content).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for TempFile {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn trace(file: &Path) -> Trace {
+        Trace {
+            file: file.to_owned(),
+            file_name: "t.csv".to_owned(),
+            columns: None,
+            start_ns: 0,
+            window_ns: DAY,
+            speed: 1,
+        }
+    }
+
+    fn read_text(name: &str, text: &str) -> Result<Window, String> {
+        let file = TempFile::new(name, text.as_bytes());
+        let shown = file.0.display().to_string();
+        read(&trace(&file.0)).map_err(|error| error.to_string().replace(&shown, "FILE"))
+    }
+
+    /// Time in seconds, sender and recipient by name.
+    fn messages(window: &Window) -> Vec<(f64, &str, &str)> {
+        let name = |i: u32| window.names[i as usize].as_str();
+        window.messages.iter().map(|m| (m.at_ns as f64 / 1e9, name(m.sender), name(m.recipient))).collect()
+    }
+
+    #[test]
+    fn commas_semicolons_tabs_and_blanks_separate_with_or_without_a_header() {
+        for (i, text) in [
+            "timestamp,sender,recipient\n10,a,b\n12,b,a\n",
+            "10,a,b\n12,b,a",
+            "10;a;b;x;y\r\n12;b;a;x;y\r\n",
+            "10\ta\tb\n\n12\tb\ta\n",
+            "# a comment\n10 a b\n  12   b a 77\n",
+            "\u{feff}time, from, to\n10, a, \"b\"\n12, b, a\n",
+            "sender,recipient,timestamp\na,b,10\nb,a,12\n",
+        ]
+        .iter()
+        .enumerate()
+        {
+            let window = read_text(&format!("separators{i}"), text).unwrap();
+            assert_eq!(messages(&window), [(0.0, "a", "b"), (2.0, "b", "a")], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_scenario_may_say_what_the_columns_hold() {
+        let file = TempFile::new("columns", b"x,a,b,10\ny,b,a,12\n");
+        let columns = Some(vec![Column::Ignored, Column::Sender, Column::Recipient, Column::Timestamp]);
+        let window = read(&Trace { columns, ..trace(&file.0) }).unwrap();
+        assert_eq!(messages(&window), [(0.0, "a", "b"), (2.0, "b", "a")]);
+    }
+
+    #[test]
+    fn seconds_may_have_decimals() {
+        assert_eq!(seconds("12"), Some(12 * SECOND));
+        assert_eq!(seconds("12.5"), Some(12 * SECOND + SECOND / 2));
+        assert_eq!(seconds("0.0000000019"), Some(1));
+        for text in ["", ".", "1.", ".5", "-1", "+1", "1e3", "1.5.2", "99999999999999"] {
+            assert_eq!(seconds(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_window_counts_from_the_earliest_message() {
+        let file = TempFile::new("window", b"7200,c,a\n3600,a,b\n10799.5,a,c\n10800,b,c\n7200,a,a\n");
+        let window = read(&Trace { start_ns: HOUR, window_ns: HOUR, ..trace(&file.0) }).unwrap();
+        assert_eq!(messages(&window), [(0.0, "c", "a"), (3599.5, "a", "c")]);
+        assert_eq!(window.names, ["a", "c"]);
+        let report = &window.report;
+        assert_eq!((report.messages_in_file, report.in_window, report.to_oneself), (5, 2, 1));
+    }
+
+    #[test]
+    fn an_unreadable_line_is_named() {
+        for (i, (text, message)) in [
+            ("10,a,b\nx12,b,a\n", "FILE:2: `x12` is not a time in seconds"),
+            ("timestamp,sender,recipient\n\n# c\n12,b\n", "FILE:4: 2 columns, the message needs 3"),
+            ("10,a,b\n11,,b\n", "FILE:2: the sender is empty"),
+            ("10 a b\n11,a,b\n", "FILE:2: 1 columns, the message needs 3"),
+            ("-5,a,b\n", "FILE:1: `-5` is not a time in seconds"),
+            ("timestamp,sender,recipient\n", "FILE: holds no messages"),
+            ("", "FILE: holds no messages"),
+            ("1,a,a\n", "FILE: no messages in the window of 1d from 0s after the first message"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_eq!(read_text(&format!("unreadable{i}"), text).unwrap_err(), message, "{text:?}");
+        }
+        let bytes = TempFile::new("bytes", b"1,a,b\n2,\xff,b\n");
+        assert!(read(&trace(&bytes.0)).unwrap_err().to_string().ends_with(":2: not UTF-8 text"));
+        let long = TempFile::new("long", &vec![b'1'; 100_000]);
+        let error = read(&trace(&long.0)).unwrap_err().to_string();
+        assert!(error.ends_with(":1: longer than 65536 bytes, is this a table of messages?"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let file = TempFile::new("any", &bytes);
+            let _ = read(&trace(&file.0));
+        }
+
+        #[test]
+        fn what_is_written_is_read(rows in prop::collection::vec((0..80_000u32, 0..5u8, 0..5u8), 1..40)) {
+            prop_assume!(rows.iter().any(|r| r.1 != r.2));
+            let text: String = rows.iter().map(|(t, s, r)| format!("{t},u{s},u{r}\n")).collect();
+            let window = read_text("written", &text).unwrap();
+            let first = rows.iter().map(|r| r.0).min().unwrap();
+            let mut expected: Vec<(f64, String, String)> = rows
+                .iter()
+                .filter(|r| r.1 != r.2)
+                .map(|r| (f64::from(r.0 - first), format!("u{}", r.1), format!("u{}", r.2)))
+                .collect();
+            expected.sort_by(|x, y| x.0.total_cmp(&y.0));
+            let read: Vec<_> =
+                messages(&window).into_iter().map(|(t, s, r)| (t, s.to_owned(), r.to_owned())).collect();
+            prop_assert_eq!(read, expected);
+        }
+    }
+}

@@ -16,13 +16,23 @@ use crate::population::ConversationId;
 pub struct Truth {
     /// The conversations, by [`ConversationId`].
     pub conversations: Vec<TrueConversation>,
-    /// Addresses and ports that users' clients connected from, and whose they were. An address and port serves
-    /// one user at a time; one used again later must be recorded under the same user or not at all.
-    pub addresses: BTreeMap<String, UserIdx>,
+    /// The addresses that users' clients connected from, in the order of time.
+    pub addresses: Vec<AddressUse>,
     /// Messages accepted by a client for sending.
     pub sent: Vec<SentMessage>,
     /// Messages that a client received, decrypted and found to be what was sent.
     pub deliveries: Vec<Delivery>,
+}
+
+/// A client's address. Ports are used again, so each use counts from its time on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressUse {
+    /// When the client connected, in nanoseconds from the beginning of the run.
+    pub at_ns: u64,
+    /// Address and port, as a router's socket reports them.
+    pub address: String,
+    /// Whose client it is.
+    pub user: UserIdx,
 }
 
 /// A conversation and its two queues.
@@ -101,6 +111,12 @@ pub struct Delivery {
 }
 
 impl Truth {
+    /// Whose client was at this address at this time.
+    pub fn user_at(&self, address: &str, at_ns: u64) -> Option<UserIdx> {
+        let before = self.addresses.iter().take_while(|used| used.at_ns <= at_ns);
+        before.filter(|used| used.address == address).last().map(|used| used.user)
+    }
+
     /// Compares what was sent with what was received.
     pub fn completeness(&self) -> Completeness {
         let mut count: BTreeMap<MessageKey, (u32, u32)> = BTreeMap::new();
@@ -149,7 +165,8 @@ impl Truth {
         let mut part = |bytes: &[u8]| parts.update(Sha256::digest(bytes));
         part(&out);
         out.clear();
-        for (address, user) in &self.addresses {
+        for AddressUse { at_ns, address, user } in &self.addresses {
+            out.extend_from_slice(&at_ns.to_be_bytes());
             put_text(&mut out, address.as_bytes());
             out.extend_from_slice(&user.0.to_be_bytes());
         }
@@ -270,6 +287,15 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_its_last_users() {
+        let used = |at_ns, user| AddressUse { at_ns, address: "10.0.0.1:80".to_owned(), user: UserIdx(user) };
+        let truth = Truth { addresses: vec![used(5, 1), used(9, 2)], ..Truth::default() };
+        let at = |at_ns| truth.user_at("10.0.0.1:80", at_ns).map(|user| user.0);
+        assert_eq!([at(4), at(5), at(8), at(9)], [None, Some(1), Some(1), Some(2)]);
+        assert_eq!(truth.user_at("10.0.0.2:80", 9), None);
+    }
+
+    #[test]
     fn whatever_differs_changes_the_hash() {
         let base = truth(&[0], &[0]);
         let mut all = vec![base.clone(), truth(&[0], &[]), truth(&[1], &[0]), Truth::default()];
@@ -278,7 +304,11 @@ mod tests {
         let mut later = base.clone();
         later.deliveries[0].received_at_ns += 1;
         let mut addressed = base;
-        addressed.addresses.insert("192.168.0.1:9000".to_owned(), UserIdx(1));
+        addressed.addresses.push(AddressUse {
+            at_ns: 5,
+            address: "192.168.0.1:9000".to_owned(),
+            user: UserIdx(1),
+        });
         all.extend([proxied, later, addressed]);
         let hashes: BTreeSet<TraceHash> = all.iter().map(Truth::trace_hash).collect();
         assert_eq!(hashes.len(), all.len());

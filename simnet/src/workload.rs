@@ -184,3 +184,160 @@ fn number(mut drafts: Vec<Draft>, (min, max): (u32, u32), streams: &Streams) -> 
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Overrides;
+    use crate::scenario::tests::scenario;
+    use crate::trace::tests::TempFile;
+    use crate::units::{DAY, MINUTE, SECOND};
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    fn plan(scenario: &Scenario, seed: u64) -> Plan {
+        Plan::new(scenario, &Streams::new(seed)).unwrap()
+    }
+
+    /// Sorted, inside the duration, numbered without gaps in each direction, bodies within bounds.
+    fn check(scenario: &Scenario, plan: &Plan) {
+        assert!(plan.sends.is_sorted());
+        assert!(plan.sends.iter().all(|send| send.at_ns < scenario.duration_ns));
+        let mut next: BTreeMap<(ConversationId, bool), u32> = BTreeMap::new();
+        for send in &plan.sends {
+            let seq = next.entry((send.conversation, send.from_a)).or_default();
+            assert_eq!(send.seq, *seq);
+            *seq += 1;
+            assert!((scenario.body.0..=scenario.body.1).contains(&send.body_len));
+            assert!(plan.population.conversation(send.conversation).is_some());
+        }
+    }
+
+    #[test]
+    fn a_total_is_met_exactly() {
+        let scenario = scenario("");
+        let plan = plan(&scenario, 1);
+        check(&scenario, &plan);
+        assert_eq!(plan.sends.len(), 40);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_plan_and_another_seed_another() {
+        let scenario = scenario("");
+        assert_eq!(plan(&scenario, 1), plan(&scenario, 1));
+        assert_ne!(plan(&scenario, 1).sends, plan(&scenario, 2).sends);
+    }
+
+    /// 12 users × 600 an hour × 1 hour: 7,200 expected, standard deviation 85; each user 600 ± 24.5.
+    #[test]
+    fn a_rate_is_each_users_rate() {
+        let mut scenario = scenario("");
+        scenario.workload = Workload::Poisson(Rate::ThousandthsPerUserHour(600_000));
+        scenario.duration_ns = HOUR;
+        let plan = plan(&scenario, 1);
+        check(&scenario, &plan);
+        assert!((6_850..7_550).contains(&plan.sends.len()), "{}", plan.sends.len());
+        let mut sent = [0u32; 12];
+        for send in &plan.sends {
+            let conversation = plan.population.conversation(send.conversation).unwrap();
+            sent[conversation.ends(send.from_a).0.index()] += 1;
+        }
+        assert!(sent.iter().all(|n| (490..710).contains(n)), "{sent:?}");
+    }
+
+    /// Of a Poisson process the counts in equal intervals have their mean as variance.
+    #[test]
+    fn messages_come_as_a_poisson_process() {
+        for rate in [Rate::Total(20_000), Rate::ThousandthsPerUserHour(20_000 * 1000 / 12)] {
+            let mut scenario = scenario("");
+            scenario.workload = Workload::Poisson(rate);
+            scenario.duration_ns = HOUR;
+            let mut counts = vec![0f64; 1000];
+            for send in plan(&scenario, 3).sends {
+                counts[(send.at_ns * 1000 / HOUR) as usize] += 1.0;
+            }
+            let mean = counts.iter().sum::<f64>() / 1000.0;
+            let variance = counts.iter().map(|n| (n - mean).powi(2)).sum::<f64>() / 999.0;
+            assert!((19.4..20.6).contains(&mean), "{rate:?} mean {mean}");
+            assert!((0.86..1.14).contains(&(variance / mean)), "{rate:?} variance/mean {}", variance / mean);
+        }
+    }
+
+    const SCENARIO: &str = "name = \"t\"\n[[operator]]\nname = \"one\"\nrouters = 2\n[users]\ncount = 3\n\
+        [workload]\nkind = \"trace\"\nwindow = \"1d\"\nspeed = 10\n";
+
+    fn trace_scenario(file: &Path) -> Scenario {
+        let overrides = Overrides { trace: Some(file.to_owned()), seed: None };
+        Scenario::parse(SCENARIO, Path::new("t.toml"), &overrides).unwrap()
+    }
+
+    #[test]
+    fn a_trace_is_sent_by_its_most_active_people_at_its_speed() {
+        // Messages sent or received: b 5, a 3, c 2, d 1, e 1 (alone with b).
+        let file =
+            TempFile::new("plan", b"100,a,b\n130,b,a\n140,b,c\n150,c,b\n160,b,b\n170,a,d\n199.999,e,b\n");
+        let scenario = trace_scenario(&file.0);
+        let plan = plan(&scenario, 1);
+        check(&scenario, &plan);
+        let names: Vec<&str> = plan.population.users.iter().map(|user| user.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        let sent: Vec<_> = plan
+            .sends
+            .iter()
+            .map(|send| {
+                let (from, to) = plan.population.conversation(send.conversation).unwrap().ends(send.from_a);
+                (send.at_ns, names[from.index()], names[to.index()], send.seq)
+            })
+            .collect();
+        assert_eq!(
+            sent,
+            [
+                (0, "a", "b", 0),
+                (3 * SECOND, "b", "a", 0),
+                (4 * SECOND, "b", "c", 0),
+                (5 * SECOND, "c", "b", 0)
+            ]
+        );
+        let report = plan.trace.unwrap();
+        assert_eq!((report.messages_in_file, report.in_window, report.to_oneself), (7, 6, 1));
+        assert_eq!((report.beyond_users, report.users_left_out), (2, 2));
+    }
+
+    #[test]
+    fn an_unreadable_line_of_a_trace_stops_the_plan() {
+        let file = TempFile::new("unreadable", b"1,a,b\n2,a\n");
+        let error = Plan::new(&trace_scenario(&file.0), &Streams::new(1)).unwrap_err();
+        assert_eq!(error.to_string(), format!("{}:2: 2 columns, the message needs 3", file.0.display()));
+    }
+
+    /// The real trace, by the variable `SXLAB_DATA` or where a checkout may have it beside it.
+    #[test]
+    fn the_copenhagen_messages_are_read() {
+        let folder = std::env::var_os("SXLAB_DATA").map_or_else(
+            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
+            PathBuf::from,
+        );
+        let file = folder.join("copenhagen_sms.csv");
+        if !file.is_file() {
+            println!("skipped: no trace ({})", file.display());
+            return;
+        }
+        let mut scenario = trace_scenario(&file);
+        scenario.users.count = 1000;
+        let Workload::Trace(trace) = &mut scenario.workload else { panic!("not a trace") };
+        (trace.window_ns, trace.speed) = (28 * DAY, 4032);
+        scenario.duration_ns = 10 * MINUTE;
+        let all = plan(&scenario, 1);
+        check(&scenario, &all);
+        assert_eq!((all.sends.len(), all.population.users.len()), (24_333, 568));
+        let pairs: BTreeSet<_> =
+            all.population.conversations.iter().map(|c| (c.a.min(c.b), c.a.max(c.b))).collect();
+        assert_eq!(pairs.len(), all.population.conversations.len());
+        scenario.users.count = 200;
+        let some = plan(&scenario, 1);
+        check(&scenario, &some);
+        assert_eq!(some.population.users.len(), 200);
+        let report = some.trace.unwrap();
+        assert_eq!(some.sends.len() as u64 + report.beyond_users, report.in_window);
+    }
+}

@@ -223,7 +223,14 @@ mod tests {
         let routers = preset();
         let sets = [controlled_by(&routers, &[0])];
         let found = simulate(&routers, Policy::DifferentRouter, &sets, 10_000, &Run::new(1)).unwrap();
-        assert_eq!(found[0], ExposureCounts::default());
+        let expected = ExposureCounts {
+            conversations: 10_000,
+            path_to_first: 5421,
+            path_to_reply: 5368,
+            both_paths: 2896,
+            conversation_anywhere: 9313,
+        };
+        assert_eq!(found[0], expected);
     }
 
     #[test]

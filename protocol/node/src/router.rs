@@ -100,13 +100,13 @@ impl<W: World> RouterNode<W> {
         let timers = self.clone();
         self.inner.world.spawn(async move { timers.run_timers().await });
         loop {
-            let (stream, from) = self.inner.world.accept(listener).await?;
+            let (stream, peer) = self.inner.world.accept(listener).await?;
             let node = self.clone();
-            self.inner.world.spawn(async move { node.accepted(stream, &from).await });
+            self.inner.world.spawn(async move { node.accepted(stream, peer).await });
         }
     }
 
-    async fn accepted(&self, stream: W::Stream, from: &str) {
+    async fn accepted(&self, stream: W::Stream, peer: W::Peer) {
         let world = &self.inner.world;
         let tls = tokio::select! {
             biased;
@@ -114,8 +114,8 @@ impl<W: World> RouterNode<W> {
             () = world.sleep(TLS_TIMEOUT) => return,
         };
         let Ok(tls) = tls else { return };
-        let session_id = tls.session_id.clone();
-        let session = self.with_core(|core, now| core.accept(from, session_id, tls.alpn.is_some(), now));
+        let (from, session_id) = (world.address(&peer), tls.session_id.clone());
+        let session = self.with_core(|core, now| core.accept(&from, session_id, tls.alpn.is_some(), now));
         if let Some(session) = session {
             self.run_link(session, tls).await;
         }

@@ -19,6 +19,8 @@ pub trait World: Clone + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
     /// Something that accepts connections.
     type Listener: 'static;
+    /// Who is at the other end of an accepted connection.
+    type Peer: 'static;
 
     /// Connects to a host by name, or address as text.
     ///
@@ -26,11 +28,14 @@ pub trait World: Clone + 'static {
     /// Whatever the network says.
     async fn connect(&self, host: &str, port: u16) -> io::Result<Self::Stream>;
 
-    /// The next connection, and the peer's network address as text.
+    /// The next connection, and who made it.
     ///
     /// # Errors
     /// Whatever the network says.
-    async fn accept(&self, listener: &Self::Listener) -> io::Result<(Self::Stream, String)>;
+    async fn accept(&self, listener: &Self::Listener) -> io::Result<(Self::Stream, Self::Peer)>;
+
+    /// A peer's network address as text. To be asked for once bytes have come from there.
+    fn address(&self, peer: &Self::Peer) -> String;
 
     /// Nanoseconds since the Unix epoch.
     fn now(&self) -> u64;
@@ -65,6 +70,7 @@ impl RealWorld {
 impl World for RealWorld {
     type Stream = TcpStream;
     type Listener = TcpListener;
+    type Peer = SocketAddr;
 
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let stream = TcpStream::connect((host, port)).await?;
@@ -72,10 +78,14 @@ impl World for RealWorld {
         Ok(stream)
     }
 
-    async fn accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, String)> {
+    async fn accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        Ok((stream, peer.ip().to_string()))
+        Ok((stream, peer))
+    }
+
+    fn address(&self, peer: &SocketAddr) -> String {
+        peer.ip().to_string()
     }
 
     #[expect(clippy::disallowed_methods, reason = "the real world's clock is the machine's")]

@@ -19,6 +19,8 @@ use crate::units::{Duration, MILLISECOND, SECOND, format_duration};
 
 /// The most users that a scenario may have.
 const MAX_USERS: u32 = 1_000_000;
+/// The most conversations that a scenario may have.
+const MAX_CONVERSATIONS: u32 = 10_000_000;
 /// The most messages that a Poisson workload may send in all.
 const MAX_MESSAGES: u64 = 10_000_000;
 /// The most operators for which every set of them is evaluated unless the file names the sets.
@@ -56,7 +58,7 @@ impl Checker<'_> {
     /// A time that the simulator's step divides.
     fn ticks(&self, key: &str, value: &Spanned<Duration>, tick_ns: u64) -> Result<u64, InputError> {
         let ns = value.get_ref().0;
-        if ns % tick_ns == 0 {
+        if ns.is_multiple_of(tick_ns) {
             return Ok(ns);
         }
         let message =
@@ -204,7 +206,7 @@ fn tick(checker: &Checker<'_>, file: &File) -> Result<u64, InputError> {
         return Ok(10 * MILLISECOND);
     };
     let ns = checker.positive("tick", tick)?;
-    if ns % MILLISECOND != 0 || ns > SECOND {
+    if !ns.is_multiple_of(MILLISECOND) || ns > SECOND {
         let message = format!("{} is not a whole number of milliseconds up to 1s", format_duration(ns));
         return Err(checker.at(tick.span(), "tick", message));
     }
@@ -340,15 +342,16 @@ fn graph(checker: &Checker<'_>, users: &file::Users, workload: &Workload) -> Res
         return Err(checker.at(contacts.span(), "users.contacts", message));
     }
     let conversations = u64::from(count) * u64::from(*contacts.get_ref()) / 2;
-    let conversations = u32::try_from(conversations).map_err(|_| {
-        checker.at(
-            contacts.span(),
-            "users.contacts",
-            format!("makes {conversations} conversations, the most is {}", u32::MAX),
-        )
-    })?;
+    if conversations > u64::from(MAX_CONVERSATIONS) {
+        let message = format!("makes {conversations} conversations, the most is {MAX_CONVERSATIONS}");
+        return Err(checker.at(contacts.span(), "users.contacts", message));
+    }
+    let conversations = conversations as u32;
     match (name, &users.graph) {
         (None | Some("random"), _) => Ok(Graph::Random { conversations }),
+        (Some("ring"), _) if *contacts.get_ref() == 1 => {
+            Err(checker.at(contacts.span(), "users.contacts", "in a ring everyone has at least 2"))
+        }
         (Some("ring"), _) => Ok(Graph::Ring { conversations }),
         (Some("trace"), Some(graph)) => {
             Err(checker.at(graph.span(), "users.graph", "\"trace\" needs workload.kind = \"trace\""))

@@ -4,6 +4,8 @@ pub mod authenticator;
 pub mod boxes;
 pub mod certificate;
 pub mod chain;
+#[cfg(test)]
+mod check_values;
 pub mod hash;
 pub mod keys;
 

@@ -148,7 +148,7 @@ pub(super) fn put_port(out: &mut Vec<u8>, port: Option<u16>) -> Result<(), WireE
 pub(super) fn read_port(r: &mut Reader<'_>) -> Result<Option<u16>, WireError> {
     match r.short()? {
         b"" => Ok(None),
-        digits => parse_port(std::str::from_utf8(digits).map_err(|_| WireError::BadText)?).map(Some),
+        digits => parse_number(std::str::from_utf8(digits).map_err(|_| WireError::BadText)?).map(Some),
     }
 }
 
@@ -156,7 +156,8 @@ pub(super) fn read_identity(r: &mut Reader<'_>) -> Result<[u8; 32], WireError> {
     r.short()?.try_into().map_err(|_| WireError::BadLength)
 }
 
-fn parse_port(text: &str) -> Result<u16, WireError> {
+/// A number in decimal digits; neither sign nor anything else.
+pub(super) fn parse_number(text: &str) -> Result<u16, WireError> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         text.parse().map_err(|_| WireError::BadText)
     } else {
@@ -189,15 +190,18 @@ impl FromStr for RouterAddress {
     }
 }
 
-/// Splits `hosts[:port]`. What follows the last colon is a port only if the text before it is a list of
-/// hosts without bare IPv6 at its end: `::1` is a host, `[::1]:5223` a host and a port.
+/// Splits `hosts[:port]`. What follows the last host's last colon is a port unless the whole is a bare
+/// IPv6 address: `::1` is a host, `[::1]:5223` a host and a port.
 fn split_port(place: &str) -> Result<(&str, Option<u16>), WireError> {
     let last = place.rsplit(',').next().unwrap_or(place);
     if last.parse::<Ipv6Addr>().is_ok() || last.ends_with(']') {
         return Ok((place, None));
     }
-    match place.rsplit_once(':') {
-        Some((hosts, port)) => Ok((hosts, Some(parse_port(port)?))),
+    match last.rsplit_once(':') {
+        Some((_, port)) => {
+            let hosts = place.strip_suffix(port).and_then(|t| t.strip_suffix(':'));
+            Ok((hosts.unwrap_or(place), Some(parse_number(port)?)))
+        }
         None => Ok((place, None)),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::address::{put_port, read_identity, read_port};
+use super::address::{parse_number, put_port, read_identity, read_port};
 use super::{EntityId, Host, Reader, RouterAddress, VersionRange, WireError};
 use super::{base64url, base64url_decode, put_bool, put_short, put_u16};
 use crate::crypto::keys::X25519Public;
@@ -179,7 +179,7 @@ impl fmt::Display for QueueAddress {
         if max != min {
             write!(f, "-{max}")?;
         }
-        write!(f, "&dh={}", base64url(&self.dh_key.spki()).replace('=', "%3D"))?;
+        write!(f, "&dh={}", percent_encode(&base64url(&self.dh_key.spki())))?;
         f.write_str(match self.mode {
             Some(QueueMode::Messaging) => "&q=m",
             Some(QueueMode::Contact) => "&q=c",
@@ -190,7 +190,7 @@ impl fmt::Display for QueueAddress {
         }
         for (i, host) in further.iter().enumerate() {
             f.write_str(if i == 0 { "&srv=" } else { "%2C" })?;
-            f.write_str(&host.to_string().replace(':', "%3A"))?;
+            f.write_str(&percent_encode(&host.to_string()))?;
         }
         Ok(())
     }
@@ -240,10 +240,9 @@ fn parse_key(text: &str) -> Result<X25519Public, WireError> {
 }
 
 fn parse_versions(text: &str) -> Result<VersionRange, WireError> {
-    let number = |text: &str| text.parse::<u16>().map_err(|_| WireError::BadText);
     match text.split_once('-') {
-        Some((min, max)) => VersionRange::new(number(min)?, number(max)?),
-        None => Ok(VersionRange::only(number(text)?)),
+        Some((min, max)) => VersionRange::new(parse_number(min)?, parse_number(max)?),
+        None => Ok(VersionRange::only(parse_number(text)?)),
     }
 }
 
@@ -255,6 +254,18 @@ fn parse_query(text: &str) -> Result<Vec<(&str, String)>, WireError> {
             percent_decode(value).map(|value| (key, value))
         })
         .collect()
+}
+
+fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 fn percent_decode(text: &str) -> Result<String, WireError> {

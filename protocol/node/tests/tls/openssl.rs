@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::common::{Directory, client_of, entropy, identity};
+use rustls::HandshakeKind;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sxlab_node::tls::{Acceptor, Connector, ConnectorConfig, Entropy, SMP_ALPN, TlsSession};
@@ -61,18 +62,29 @@ with socket.create_server(('127.0.0.1', 0)) as listener:
         report(tls)
 ";
 
+/// What stands in a file of OpenSSL's settings before the settings themselves.
+const SETTINGS: &str = "
+openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = default
+[default]
+";
+
 struct Peer {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Peer {
-    /// `None` if there is no such program.
-    fn start(script: &str, arguments: &[&str]) -> Option<Self> {
+    /// With a file of settings for OpenSSL, or none if empty. `None` if there is no such program.
+    fn start(script: &str, arguments: &[&str], settings: &str) -> Option<Self> {
         let mut process = Command::new("python3")
             .arg("-c")
             .arg(format!("{COMMON}{script}"))
             .args(arguments)
+            .env("OPENSSL_CONF", settings)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -113,12 +125,14 @@ fn skipped() {
 }
 
 /// A client of OpenSSL at our router. OpenSSL too checks our chain, with the authority as its trust anchor.
-async fn our_router(entropy: Entropy) {
+async fn our_router(groups: &str, kind: HandshakeKind, entropy: Entropy) {
     let files = Directory::new("openssl-client");
     identity(7).save(&files.0).unwrap();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
-    let Some(mut peer) = Peer::start(CLIENT, &[&port, &files.file("router.crt")]) else {
+    let settings = files.file("openssl.cnf");
+    std::fs::write(&settings, format!("{SETTINGS}Groups = {groups}\n")).unwrap();
+    let Some(mut peer) = Peer::start(CLIENT, &[&port, &files.file("router.crt")], &settings) else {
         return skipped();
     };
     let stream = tokio::select! {
@@ -129,13 +143,14 @@ async fn our_router(entropy: Entropy) {
     let acceptor = Acceptor::new(&identity(7), &SMP_ALPN).unwrap();
     let session = acceptor.accept(stream, entropy).await.unwrap();
     assert!(session.peer_chain.is_empty());
+    assert_eq!(session.stream.get_ref().1.handshake_kind(), Some(kind));
     peer.agree(session).await;
 }
 
 /// Our client at a server of OpenSSL with the certificates and the key in `files`.
 async fn our_client(files: &Directory, expected_identity: [u8; 32], entropy: Entropy) {
     let arguments = [files.file("router.crt"), files.file("router.key")];
-    let Some(mut peer) = Peer::start(SERVER, &[&arguments[0], &arguments[1]]) else {
+    let Some(mut peer) = Peer::start(SERVER, &[&arguments[0], &arguments[1]], "") else {
         return skipped();
     };
     let Some(port) = peer.line().await else {
@@ -153,7 +168,17 @@ async fn our_client(files: &Directory, expected_identity: [u8; 32], entropy: Ent
 #[tokio::test]
 async fn an_openssl_client_has_the_session_id_of_our_router() {
     for entropy in [Entropy::System, entropy(1)] {
-        timeout(LIMIT, our_router(entropy)).await.unwrap();
+        let checked = our_router("X25519", HandshakeKind::Full, entropy);
+        timeout(LIMIT, checked).await.unwrap();
+    }
+}
+
+/// Deployed clients prefer X448, which our router does not have: it asks for another hello.
+#[tokio::test]
+async fn a_client_that_prefers_x448_is_asked_again_and_has_the_session_id_too() {
+    for entropy in [Entropy::System, entropy(1)] {
+        let checked = our_router("X448:X25519", HandshakeKind::FullWithHelloRetryRequest, entropy);
+        timeout(LIMIT, checked).await.unwrap();
     }
 }
 

@@ -1,0 +1,159 @@
+//! What every decoder owes: no panic on any bytes, and what decodes encodes to bytes that decode to the
+//! same. Each function takes any bytes and panics if the decoder does not keep to it. The fuzz targets call
+//! them with what libFuzzer finds; the decoders' property tests include this file and call them too.
+
+use std::fmt::Debug;
+
+use sxlab_protocol::crypto::certificate::{Chain, SignedKey};
+use sxlab_protocol::crypto::keys::AuthPublicKey;
+use sxlab_protocol::smp::command::Command;
+use sxlab_protocol::smp::envelope::{ClientMessage, Envelope, MessageBody, NotificationMeta};
+use sxlab_protocol::smp::error::SmpError;
+use sxlab_protocol::smp::response::Response;
+use sxlab_protocol::smp::version::{Layout, MAX, MIN};
+use sxlab_protocol::wire::{QueueAddress, Reader, RouterAddress, pad, unpad};
+
+/// The first byte chooses the version.
+fn layout(bytes: &[u8]) -> Option<(Layout, &[u8])> {
+    let (version, rest) = bytes.split_first()?;
+    Some((Layout::of(MIN + u16::from(*version) % (MAX - MIN + 1)), rest))
+}
+
+/// Checks that `value` survives `again`: being encoded and decoded.
+fn survives<T: PartialEq + Debug, E: Debug>(value: T, again: impl FnOnce(&T) -> Result<T, E>) {
+    match again(&value) {
+        Ok(same) => assert_eq!(same, value),
+        Err(error) => panic!("{value:?} does not decode again: {error:?}"),
+    }
+}
+
+/// Commands of all versions.
+pub fn command(bytes: &[u8]) {
+    let Some((layout, bytes)) = layout(bytes) else { return };
+    if let Ok(command) = Command::decode(bytes, &layout) {
+        survives(command, |command| {
+            let mut out = Vec::new();
+            command.encode(&layout, &mut out).expect("a decoded command encodes");
+            Command::decode(&out, &layout)
+        });
+    }
+}
+
+/// Responses of all versions.
+pub fn response(bytes: &[u8]) {
+    let Some((layout, bytes)) = layout(bytes) else { return };
+    let encode = |response: &Response| {
+        let mut out = Vec::new();
+        response.encode(&layout, &mut out).expect("a decoded response encodes");
+        out
+    };
+    if let Ok(response) = Response::decode(bytes, &layout) {
+        // A router that answers beyond the version is understood, but we would not.
+        let Ok(response) = Response::decode(&encode(&response), &layout) else {
+            panic!("{response:?} does not decode again")
+        };
+        survives(response, |response| Response::decode(&encode(response), &layout));
+    }
+}
+
+/// Errors, as the newest version writes them.
+pub fn error(bytes: &[u8]) {
+    if let Ok(error) = SmpError::decode(bytes) {
+        survives(error, |error| {
+            let mut out = Vec::new();
+            error.encode(&Layout::of(MAX), &mut out).expect("a decoded error encodes");
+            SmpError::decode(&out)
+        });
+    }
+}
+
+/// Addresses of routers, as text and in binary.
+pub fn address(bytes: &[u8]) {
+    if let Some(address) = std::str::from_utf8(bytes).ok().and_then(|t| t.parse().ok()) {
+        survives::<RouterAddress, _>(address, |address| address.to_string().parse());
+    }
+    if let Ok(address) = RouterAddress::read(&mut Reader::new(bytes)) {
+        survives(address, |address| {
+            let mut out = Vec::new();
+            address.put(&mut out).expect("a decoded address encodes");
+            RouterAddress::read(&mut Reader::new(&out))
+        });
+    }
+}
+
+/// Addresses of queues, as text and in both binary forms.
+pub fn queue_uri(bytes: &[u8]) {
+    if let Some(address) = std::str::from_utf8(bytes).ok().and_then(|t| t.parse().ok()) {
+        survives::<QueueAddress, _>(address, |address| address.to_string().parse());
+    }
+    for one_version in [false, true] {
+        let read = |bytes: &[u8]| {
+            let mut r = Reader::new(bytes);
+            if one_version { QueueAddress::read_for_one(&mut r) } else { QueueAddress::read(&mut r) }
+        };
+        let again = |address: &QueueAddress| {
+            let mut out = Vec::new();
+            let put = if one_version {
+                address.put_for(address.versions.min, &mut out)
+            } else {
+                address.put(&mut out)
+            };
+            put.expect("a decoded address encodes");
+            read(&out)
+        };
+        // A mode that the version has no place for is understood, but we would not write it.
+        if let Some(address) = read(bytes).ok().map(|address| again(&address)) {
+            survives(address.expect("an encoded address decodes"), again);
+        }
+    }
+}
+
+/// The sender's envelope and what is inside it.
+pub fn envelope(bytes: &[u8]) {
+    if let Ok(envelope) = Envelope::decode(bytes) {
+        assert_eq!(envelope.encode(), bytes);
+    }
+    if let Ok(message) = ClientMessage::decode(bytes) {
+        assert_eq!(message.encode(), bytes);
+    }
+}
+
+/// The router's message body and notification metadata.
+pub fn msg_body(bytes: &[u8]) {
+    if let Ok(body) = MessageBody::decode(bytes) {
+        survives(body, |body| MessageBody::decode(&body.encode()));
+    }
+    if let Ok(meta) = NotificationMeta::decode(bytes) {
+        survives(meta, |meta| NotificationMeta::decode(&meta.encode()));
+    }
+}
+
+/// Certificates, alone and as a chain with themselves.
+pub fn certificate_chain(bytes: &[u8]) {
+    let chain = Chain::new(vec![bytes.to_vec(); 2]);
+    let _ = chain.leaf_public_key();
+    let _ = chain.verify(1_800_000_000);
+    let _ = Chain::new(vec![bytes.to_vec()]).verify_service(1_800_000_000);
+}
+
+/// Signed session keys and plain public keys.
+pub fn signed_key(bytes: &[u8]) {
+    if let Ok(signed) = SignedKey::parse(bytes) {
+        assert_eq!(signed.as_der(), bytes);
+        let leaf = sxlab_protocol::crypto::keys::Ed25519Secret::from_seed([1; 32]).public().into();
+        assert!(signed.verify(&leaf).is_err(), "a stranger's signature");
+    }
+    if let Ok(key) = AuthPublicKey::from_spki(bytes) {
+        assert_eq!(key.spki(), bytes);
+    }
+}
+
+/// Padding.
+pub fn padding(bytes: &[u8]) {
+    if let Ok(content) = unpad(bytes)
+        && let Ok(block) = pad(content, bytes.len())
+    {
+        assert_eq!(unpad(&block), Ok(content));
+        assert_eq!(block.len(), bytes.len());
+    }
+}

@@ -1,0 +1,594 @@
+//! What every decoder owes: any bytes without panic, values that survive the way out and back, and the
+//! refusals that the protocol states.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test says what is wrong by failing"
+)]
+
+#[path = "../../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "a library of its own for the fuzz targets")]
+mod owed;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use sxlab_protocol::crypto::boxes;
+use sxlab_protocol::crypto::certificate::{Chain, SignedKey};
+use sxlab_protocol::crypto::keys::*;
+use sxlab_protocol::smp::command::*;
+use sxlab_protocol::smp::envelope::*;
+use sxlab_protocol::smp::error::*;
+use sxlab_protocol::smp::name::Name;
+use sxlab_protocol::smp::response::{NotifierIds, QueueIds, Response};
+use sxlab_protocol::smp::version::{Layout, MAX};
+use sxlab_protocol::wire::*;
+
+fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..max)
+}
+
+fn entity() -> impl Strategy<Value = EntityId> {
+    bytes(256).prop_map(|b| EntityId::new(&b).unwrap())
+}
+
+fn link() -> impl Strategy<Value = LinkId> {
+    bytes(40).prop_map(|b| LinkId::new(&b).unwrap())
+}
+
+fn x25519() -> impl Strategy<Value = X25519Public> {
+    any::<[u8; 32]>().prop_map(X25519Public::from_bytes)
+}
+
+fn auth_key() -> impl Strategy<Value = AuthPublicKey> {
+    prop_oneof![
+        x25519().prop_map(AuthPublicKey::X25519),
+        any::<[u8; 32]>().prop_map(|b| Ed25519Public::from_bytes(b).into()),
+        vec(any::<u8>(), 57).prop_map(|b| Ed448Public::from_bytes(b.try_into().unwrap()).into()),
+    ]
+}
+
+fn password() -> impl Strategy<Value = String> {
+    "[!-9;-?A-~&&[^/]]{1,20}"
+}
+
+fn host() -> impl Strategy<Value = Host> {
+    prop_oneof![
+        any::<std::net::Ipv4Addr>().prop_map(Host::V4),
+        any::<std::net::Ipv6Addr>().prop_map(Host::V6),
+        "[a-z0-9]{1,20}\\.onion".prop_map(Host::Onion),
+        "[a-z][a-z0-9.&%_-]{0,20}x".prop_map(Host::Domain),
+    ]
+}
+
+fn router() -> impl Strategy<Value = RouterAddress> {
+    (vec(host(), 1..4), any::<Option<u16>>(), any::<[u8; 32]>())
+        .prop_map(|(hosts, port, identity)| RouterAddress { hosts, port, identity, password: None })
+}
+
+fn mode() -> impl Strategy<Value = QueueMode> {
+    prop_oneof![Just(QueueMode::Messaging), Just(QueueMode::Contact)]
+}
+
+fn range() -> impl Strategy<Value = VersionRange> {
+    any::<(u16, u16)>().prop_map(|(a, b)| VersionRange::new(a.min(b), a.max(b)).unwrap())
+}
+
+fn queue_address() -> impl Strategy<Value = QueueAddress> {
+    (router(), vec(any::<u8>(), 1..40), range(), x25519(), option::of(mode())).prop_map(
+        |(router, id, versions, dh_key, mode)| QueueAddress {
+            router,
+            sender_id: EntityId::new(&id).unwrap(),
+            versions,
+            dh_key,
+            mode,
+        },
+    )
+}
+
+fn link_data() -> impl Strategy<Value = LinkData> {
+    (bytes(300), bytes(300)).prop_map(|(fixed, user)| LinkData { fixed, user })
+}
+
+fn notifier_keys() -> impl Strategy<Value = NotifierKeys> {
+    (auth_key(), x25519()).prop_map(|(auth_key, dh_key)| NotifierKeys { auth_key, dh_key })
+}
+
+fn queue_request() -> impl Strategy<Value = QueueRequest> {
+    let messaging = (entity(), link_data()).prop_map(|(sender, data)| MessagingLink { sender, data });
+    let contact =
+        (link(), entity(), link_data()).prop_map(|(link, sender, data)| ContactLink { link, sender, data });
+    prop_oneof![
+        Just(QueueRequest::None),
+        option::of(messaging).prop_map(QueueRequest::Messaging),
+        option::of(contact).prop_map(QueueRequest::Contact),
+    ]
+}
+
+fn service_queues() -> impl Strategy<Value = ServiceQueues> {
+    any::<(i64, [u8; 16])>().prop_map(|(count, hash)| ServiceQueues { count, hash })
+}
+
+fn new_queue() -> impl Strategy<Value = NewQueue> {
+    let keys = (auth_key(), x25519());
+    (keys, option::of(password()), any::<bool>(), queue_request(), option::of(notifier_keys())).prop_map(
+        |((auth_key, dh_key), password, subscribe, queue, notifier)| NewQueue {
+            auth_key,
+            dh_key,
+            password,
+            subscribe,
+            queue,
+            notifier,
+        },
+    )
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let bare = prop::sample::select(vec![
+        Command::Sub,
+        Command::LDel,
+        Command::NDel,
+        Command::Get,
+        Command::Off,
+        Command::Del,
+        Command::Que,
+        Command::Ping,
+        Command::LGet,
+        Command::NSub,
+    ]);
+    let keyed = auth_key().prop_flat_map(|key| {
+        prop::sample::select(vec![Command::Key(key), Command::SKey(key), Command::LKey(key)])
+    });
+    let sealed = bytes(400);
+    prop_oneof![
+        bare,
+        keyed,
+        new_queue().prop_map(|new| Command::New(Box::new(new))),
+        service_queues().prop_map(Command::Subs),
+        service_queues().prop_map(Command::NSubs),
+        vec(auth_key(), 1..5).prop_map(Command::RKey),
+        (link(), link_data()).prop_map(|(link, data)| Command::LSet { link, data }),
+        notifier_keys().prop_map(Command::NKey),
+        bytes(256).prop_map(|b| Command::Ack(MsgId::new(&b).unwrap())),
+        (any::<bool>(), bytes(400))
+            .prop_map(|(notification, body)| Command::Send { flags: MsgFlags { notification }, body }),
+        (router(), option::of(password())).prop_map(|(router, password)| Command::Prxy { router, password }),
+        (any::<u16>(), x25519(), bytes(400)).prop_map(|(version, key, sealed)| Command::Pfwd {
+            version,
+            key,
+            sealed
+        }),
+        sealed.prop_map(|sealed| Command::Rfwd { sealed }),
+        "([a-z0-9]{1,9}-)?[a-z0-9]{1,9}\\.[a-z]{1,9}"
+            .prop_map(|name| Command::Rslv(Name::parse(&name).unwrap())),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,60}"
+}
+
+fn error() -> impl Strategy<Value = SmpError> {
+    let command = prop::sample::select(vec![
+        CommandError::Unknown,
+        CommandError::Syntax,
+        CommandError::Prohibited,
+        CommandError::NoAuth,
+        CommandError::HasAuth,
+        CommandError::NoEntity,
+    ]);
+    let transport = prop::sample::select(vec![
+        TransportError::Block,
+        TransportError::Version,
+        TransportError::NoAuth,
+        TransportError::Handshake(HandshakeFailure::Identity),
+    ]);
+    let broker = prop_oneof![
+        text().prop_map(BrokerError::Response),
+        text().prop_map(BrokerError::Unexpected),
+        transport.prop_map(BrokerError::Transport),
+        prop::sample::select(vec![BrokerError::Network, BrokerError::Timeout, BrokerError::Host]),
+    ];
+    let blocked = (any::<bool>(), option::of(any::<Option<i64>>())).prop_map(|(spam, notice)| {
+        let reason = if spam { BlockingReason::Spam } else { BlockingReason::Content };
+        SmpError::Blocked(BlockingInfo { reason, notice: notice.map(|ttl| Notice { ttl }) })
+    });
+    let plain = prop_oneof![
+        command.prop_map(SmpError::Command),
+        broker.prop_map(|error| SmpError::Proxy(ProxyError::Broker(error))),
+        blocked,
+        text().prop_map(SmpError::Store),
+        text().prop_map(|text| SmpError::Name(NameError::Resolver(text))),
+        prop::sample::select(vec![SmpError::Auth, SmpError::Quota, SmpError::NoMsg]),
+    ];
+    plain.prop_recursive(2, 4, 1, |inner| {
+        inner.prop_map(|inner| SmpError::Proxy(ProxyError::Protocol(Box::new(inner))))
+    })
+}
+
+fn response() -> impl Strategy<Value = Response> {
+    let bare = prop::sample::select(vec![
+        Response::Alls,
+        Response::End,
+        Response::Deld,
+        Response::Ok,
+        Response::Pong,
+    ]);
+    let notifier = || (entity(), x25519()).prop_map(|(id, dh_key)| NotifierIds { id, dh_key });
+    let ids = (
+        (entity(), entity(), x25519()),
+        (option::of(mode()), option::of(link()), option::of(entity()), option::of(notifier())),
+    )
+        .prop_map(|((recipient, sender, dh_key), (mode, link, service, notifier))| {
+            Response::Ids(Box::new(QueueIds { recipient, sender, dh_key, mode, link, service, notifier }))
+        });
+    let signer = Ed25519Secret::from_seed([1; 32]);
+    let pkey = (entity(), range(), vec(bytes(300), 1..5), x25519()).prop_map(
+        move |(session, versions, ders, key)| Response::Pkey {
+            session,
+            versions,
+            chain: Chain::new(ders),
+            signed_key: SignedKey::make(key, &signer),
+        },
+    );
+    prop_oneof![
+        bare,
+        ids,
+        pkey,
+        (entity(), link_data()).prop_map(|(sender, data)| Response::Lnk { sender, data }),
+        option::of(entity()).prop_map(|service| Response::Sok { service }),
+        service_queues().prop_map(Response::Soks),
+        service_queues().prop_map(Response::Ends),
+        (bytes(256), bytes(400)).prop_map(|(id, body)| Response::Msg { id: MsgId::new(&id).unwrap(), body }),
+        notifier().prop_map(Response::Nid),
+        (any::<[u8; 24]>(), bytes(256)).prop_map(|(nonce, meta)| Response::Nmsg { nonce, meta }),
+        bytes(400).prop_map(|sealed| Response::Rres { sealed }),
+        bytes(400).prop_map(|sealed| Response::Pres { sealed }),
+        text().prop_map(Response::Info),
+        text().prop_map(Response::Rname),
+        error().prop_map(Response::Err),
+    ]
+}
+
+fn encoded_command(command: &Command, version: u16) -> Vec<u8> {
+    let mut out = Vec::new();
+    command.encode(&Layout::of(version), &mut out).unwrap();
+    out
+}
+
+fn encoded_response(response: &Response, version: u16) -> Vec<u8> {
+    let mut out = Vec::new();
+    response.encode(&Layout::of(version), &mut out).unwrap();
+    out
+}
+
+/// Bytes near valid ones: with a byte changed, cut off or added.
+fn damaged(mut valid: Vec<u8>, at: prop::sample::Index, byte: u8, how: u8) -> Vec<u8> {
+    if valid.is_empty() {
+        return valid;
+    }
+    let at = at.index(valid.len());
+    match how {
+        0 => valid.truncate(at),
+        1 => valid.insert(at, byte),
+        2 => valid.push(byte),
+        _ => {
+            if let Some(old) = valid.get_mut(at) {
+                *old = byte;
+            }
+        }
+    }
+    valid
+}
+
+fn every_decoder(bytes: &[u8]) {
+    owed::command(bytes);
+    owed::response(bytes);
+    owed::error(bytes);
+    owed::address(bytes);
+    owed::queue_uri(bytes);
+    owed::envelope(bytes);
+    owed::msg_body(bytes);
+    owed::certificate_chain(bytes);
+    owed::signed_key(bytes);
+    owed::padding(bytes);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes(bytes in bytes(200)) {
+        every_decoder(&bytes);
+    }
+
+    #[test]
+    fn bytes_near_commands(
+        command in command(), version in 6..=MAX, at: prop::sample::Index, byte: u8, how in 0..4u8
+    ) {
+        let mut bytes = vec![(version - 6) as u8];
+        bytes.extend(encoded_command(&command, version));
+        owed::command(&damaged(bytes, at, byte, how));
+    }
+
+    #[test]
+    fn bytes_near_responses(
+        response in response(), version in 6..=MAX, at: prop::sample::Index, byte: u8, how in 0..4u8
+    ) {
+        let mut bytes = vec![(version - 6) as u8];
+        bytes.extend(encoded_response(&response, version));
+        owed::response(&damaged(bytes, at, byte, how));
+    }
+
+    #[test]
+    fn bytes_near_addresses(
+        address in queue_address(), at: prop::sample::Index, byte: u8, how in 0..4u8
+    ) {
+        let mut binary = Vec::new();
+        address.put(&mut binary).unwrap();
+        for bytes in [
+            binary,
+            address.to_string().into_bytes(),
+            address.router.to_string().into_bytes(),
+        ] {
+            let bytes = damaged(bytes, at, byte, how);
+            owed::address(&bytes);
+            owed::queue_uri(&bytes);
+        }
+    }
+
+    #[test]
+    fn bytes_near_certificates(at: prop::sample::Index, byte: u8, how in 0..4u8) {
+        let der = include_bytes!("vectors/certificates/ed25519_ca.der").to_vec();
+        owed::certificate_chain(&damaged(der, at, byte, how));
+        let key = X25519Secret::from_bytes([1; 32]).public();
+        let signed = SignedKey::make(key, Ed25519Secret::from_seed([4; 32]));
+        owed::signed_key(&damaged(signed.as_der().to_vec(), at, byte, how));
+    }
+
+    #[test]
+    fn commands(command in command()) {
+        let bytes = encoded_command(&command, MAX);
+        prop_assert_eq!(Command::decode(&bytes, &Layout::of(MAX)), Ok(command));
+    }
+
+    #[test]
+    fn commands_of_old(command in command(), version in 6..MAX) {
+        let layout = Layout::of(version);
+        let bytes = encoded_command(&command, version);
+        let arrived = Command::decode(&bytes, &layout).unwrap();
+        prop_assert_eq!(encoded_command(&arrived, version), bytes);
+    }
+
+    #[test]
+    fn responses(response in response()) {
+        let bytes = encoded_response(&response, MAX);
+        prop_assert_eq!(Response::decode(&bytes, &Layout::of(MAX)), Ok(response));
+    }
+
+    #[test]
+    fn responses_of_old(response in response(), version in 6..MAX) {
+        let layout = Layout::of(version);
+        let bytes = encoded_response(&response, version);
+        let arrived = Response::decode(&bytes, &layout).unwrap();
+        prop_assert_eq!(encoded_response(&arrived, version), bytes);
+    }
+
+    #[test]
+    fn router_addresses(router in router(), password in option::of(password())) {
+        let with_password = RouterAddress { password, ..router.clone() };
+        prop_assert_eq!(with_password.to_string().parse(), Ok(with_password));
+        let mut out = Vec::new();
+        router.put(&mut out).unwrap();
+        prop_assert_eq!(RouterAddress::read(&mut Reader::new(&out)), Ok(router));
+    }
+
+    #[test]
+    fn queue_addresses(address in queue_address()) {
+        prop_assert_eq!(address.to_string().parse(), Ok(address));
+    }
+
+    #[test]
+    fn envelopes(
+        version in 1..=4u16, key in option::of(x25519()), sender_key in option::of(auth_key()),
+        nonce: [u8; 24], secret: [u8; 32], body in bytes(400)
+    ) {
+        let secret = SharedSecret::from_bytes(secret);
+        let message = ClientMessage { sender_key, body };
+        let envelope = Envelope::seal(version, key, &secret, nonce, &message).unwrap();
+        let size = if key.is_some() { 15904 } else { 16000 };
+        prop_assert_eq!(envelope.sealed.len(), size + 16);
+        let bytes = envelope.encode();
+        prop_assert!(bytes.len() <= Layout::of(MAX).message_limit);
+        let arrived = Envelope::decode(&bytes).unwrap();
+        prop_assert_eq!(arrived.open(&secret), Ok(message));
+    }
+
+    #[test]
+    fn message_bodies(
+        time in 0..1i64 << 40, notification: bool, body in bytes(400), id: [u8; 24], secret: [u8; 32]
+    ) {
+        let (secret, id) = (SharedSecret::from_bytes(secret), MsgId::from(id));
+        let flags = MsgFlags { notification };
+        for body in [MessageBody::Message { time, flags, body }, MessageBody::Quota { time }] {
+            let sealed = body.seal(&secret, &id).unwrap();
+            prop_assert_eq!(sealed.len(), 16122);
+            prop_assert_eq!(MessageBody::open(&secret, &id, &sealed), Ok(body));
+        }
+    }
+
+    #[test]
+    fn notification_metadata(time: i64, id: [u8; 24], nonce: [u8; 24], secret: [u8; 32]) {
+        let secret = SharedSecret::from_bytes(secret);
+        let meta = NotificationMeta { id: id.into(), time };
+        let sealed = meta.seal(&secret, &nonce).unwrap();
+        prop_assert_eq!(sealed.len(), 144);
+        prop_assert_eq!(NotificationMeta::open(&secret, &nonce, &sealed), Ok(meta));
+    }
+
+    #[test]
+    fn padding(content in bytes(300), room in 0..40usize) {
+        let size = content.len() + 2 + room;
+        let block = pad(&content, size).unwrap();
+        prop_assert_eq!(block.len(), size);
+        prop_assert_eq!(unpad(&block), Ok(content.as_slice()));
+        prop_assert_eq!(pad(&content, size - room - 1), Err(WireError::TooLong));
+    }
+
+    #[test]
+    fn boxes_open_only_unchanged(
+        secret: [u8; 32], nonce: [u8; 24], plain in bytes(100), at: prop::sample::Index, bit in 0..8u8
+    ) {
+        let secret = SharedSecret::from_bytes(secret);
+        let mut sealed = boxes::seal(&secret, &nonce, &plain);
+        prop_assert_eq!(boxes::open(&secret, &nonce, &sealed), Ok(plain));
+        let at = at.index(sealed.len());
+        if let Some(byte) = sealed.get_mut(at) {
+            *byte ^= 1 << bit;
+        }
+        prop_assert!(boxes::open(&secret, &nonce, &sealed).is_err());
+    }
+
+    #[test]
+    fn identifiers(bytes in bytes(300)) {
+        match EntityId::new(&bytes) {
+            Ok(id) => {
+                prop_assert_eq!(id.as_bytes(), bytes.as_slice());
+                prop_assert_eq!(id.is_empty(), bytes.is_empty());
+            }
+            Err(error) => {
+                prop_assert_eq!(error, WireError::TooLong);
+                prop_assert!(bytes.len() > 255);
+            }
+        }
+    }
+}
+
+fn refused(text: &str) -> CommandError {
+    Command::decode(text.as_bytes(), &Layout::of(MAX)).unwrap_err()
+}
+
+/// AU-14, with what was seen of the deployed router.
+#[test]
+fn syntax_errors() {
+    for unknown in ["", "SUBX", "SUB=", "sub", "KEY,x", "OK", "SOK 0", " SUB", "MSG x", "NEWS"] {
+        assert_eq!(refused(unknown), CommandError::Unknown, "{unknown:?}");
+    }
+    for syntax in [
+        "KEY",
+        "KEY ",
+        "KEY  x",
+        "SUB ",
+        "SUB x",
+        "PING ",
+        "NEW",
+        "NEW ",
+        "SEND",
+        "SEND ",
+        "SEND T",
+        "SEND X hi",
+        "RKEY \0",
+        "SUBS",
+        "ACK",
+        "LSET ",
+        "PFWD ",
+        "PRXY \0",
+        "RSLV alice",
+        "RSLV ",
+    ] {
+        assert_eq!(refused(syntax), CommandError::Syntax, "{syntax:?}");
+    }
+    let old = Layout::of(18);
+    assert_eq!(Command::decode(b"SUBS", &old), Ok(Command::Subs(ServiceQueues::UNKNOWN)));
+    assert_eq!(Command::decode(b"SUBS \0", &old), Err(CommandError::Syntax));
+}
+
+/// SN-2: letters after the first flag are skipped, and a body may be empty.
+#[test]
+fn flags_of_tomorrow() {
+    let send = |text: &str| Command::decode(text.as_bytes(), &Layout::of(MAX)).unwrap();
+    let expected = |notification, body: &str| Command::Send {
+        flags: MsgFlags { notification },
+        body: body.as_bytes().to_vec(),
+    };
+    assert_eq!(send("SEND Tabcdefghijklmnop hi"), expected(true, "hi"));
+    assert_eq!(send("SEND F "), expected(false, ""));
+    assert_eq!(send("SEND F  two spaces"), expected(false, " two spaces"));
+}
+
+/// NM-2 and what was seen of the deployed router.
+#[test]
+fn names() {
+    let resolve = |text: &str| Command::decode(text.as_bytes(), &Layout::of(8));
+    let name = |text: &str| Ok(Command::Rslv(Name::parse(text).unwrap()));
+    for accepted in ["alice.simplex", "alice.123", "1.2.3.4", "a-b.simplex", "a.b.c.d"] {
+        assert_eq!(resolve(&format!("RSLV {accepted}")), name(accepted));
+    }
+    assert_eq!(resolve("RSLV Alice.SIMPLEX"), name("alice.simplex"));
+    assert_eq!(resolve("RSLV alice.simplex extra"), name("alice.simplex"));
+    assert_eq!(resolve("RSLV alice.simplex\n"), name("alice.simplex"));
+    let long_label = format!("{}.simplex", "a".repeat(64));
+    let long_name = format!("{}x", "a.".repeat(127));
+    for refused in [
+        "alice",
+        "alice.simplex.",
+        ".simplex",
+        "a--b.simplex",
+        "-a.simplex",
+        "a-.simplex",
+        "a_b.simplex",
+        "é.simplex",
+        &long_label,
+        &long_name,
+    ] {
+        assert_eq!(resolve(&format!("RSLV {refused}")), Err(CommandError::Syntax), "{refused}");
+    }
+}
+
+/// A proxy's errors nest once or twice, not as often as a block has room for.
+#[test]
+fn nested_errors() {
+    let nested =
+        |times: usize| SmpError::decode(format!("{}AUTH", "PROXY PROTOCOL ".repeat(times)).as_bytes());
+    assert!(nested(2).is_ok());
+    assert_eq!(nested(3), Err(WireError::TooLong));
+    assert_eq!(nested(1000), Err(WireError::TooLong));
+}
+
+/// D43, D46: forms that are read but never written.
+#[test]
+fn errors_of_other_versions() {
+    let network = SmpError::Proxy(ProxyError::Broker(BrokerError::Network));
+    for detail in ["", " FAILED", " TIMEOUT", " UNKNOWNCA", " CONNECT \x02no", " TLS \0"] {
+        let text = format!("PROXY BROKER NETWORK{detail}");
+        assert_eq!(SmpError::decode(text.as_bytes()), Ok(network.clone()), "{text:?}");
+    }
+    assert_eq!(SmpError::decode(b"CMD NO_QUEUE"), Ok(SmpError::Command(CommandError::NoEntity)));
+    for unknown in ["", "NEW_ERROR", "CMD", "CMD NEW", "AUTH x", "BLOCKED reason=x", "DUPLICATE_"] {
+        assert!(SmpError::decode(unknown.as_bytes()).is_err(), "{unknown}");
+    }
+}
+
+#[test]
+fn lengths_that_lie() {
+    assert_eq!(unpad(b"\xff\xff#"), Err(WireError::UnexpectedEnd));
+    assert_eq!(unpad(b"\0"), Err(WireError::UnexpectedEnd));
+    assert_eq!(unpad(b"\0\0"), Ok(&b""[..]));
+    assert_eq!(Reader::new(b"\x05abc").short(), Err(WireError::UnexpectedEnd));
+    assert_eq!(Reader::new(b"\0").list(|r| r.u8()), Err(WireError::BadLength));
+    assert_eq!(Reader::new(b"\xff").list(|r| r.u8()), Err(WireError::UnexpectedEnd));
+    assert_eq!(Reader::new(b"\0").opt(|r| r.u8()), Err(WireError::BadTag));
+    assert_eq!(Reader::new(b"t").bool(), Err(WireError::BadTag));
+    assert_eq!(VersionRange::read(&mut Reader::new(b"\0\x14\0\x06")), Err(WireError::BadVersion));
+    assert_eq!(pad(&[0; 65534], 70000), Err(WireError::TooLong));
+    assert!(pad(&[0; 65533], 70000).is_ok());
+}
+
+#[test]
+fn only_versions_that_we_speak_between_sender_and_recipient() {
+    let bytes = |version: u8| [&[0, version, b'0'], &[0; 24][..], b"sealed"].concat();
+    assert!(Envelope::decode(&bytes(1)).is_ok());
+    assert!(Envelope::decode(&bytes(4)).is_ok());
+    assert_eq!(Envelope::decode(&bytes(0)), Err(WireError::BadVersion));
+    assert_eq!(Envelope::decode(&bytes(5)), Err(WireError::BadVersion));
+}
