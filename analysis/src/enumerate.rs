@@ -23,32 +23,6 @@ pub struct RouterRow {
     pub proxy: bool,
 }
 
-/// How a client chooses routers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Policy {
-    /// One router for everything: both queues, and no other router between. The router is uniform over
-    /// those with the storage role.
-    Single,
-    /// Reply queue and proxy on another router than the one used; operators do not matter (before 6.2).
-    DifferentRouter,
-    /// Another operator if there is one, then another router if there is one (6.2 and later).
-    DifferentOperator,
-}
-
-impl Policy {
-    /// All policies, in the order in which tables show them.
-    pub const ALL: [Policy; 3] = [Policy::Single, Policy::DifferentRouter, Policy::DifferentOperator];
-
-    /// The name used in scenario files and metric groups.
-    pub fn name(self) -> &'static str {
-        match self {
-            Policy::Single => "single",
-            Policy::DifferentRouter => "different-router",
-            Policy::DifferentOperator => "different-operator",
-        }
-    }
-}
-
 /// Why a list of routers cannot be enumerated or drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RoutersError {
@@ -102,6 +76,8 @@ pub(crate) fn check(routers: &[RouterRow], policy: Policy, controlled: &[bool]) 
     }
     Ok(())
 }
+
+use sxlab_simnet::selection::Policy;
 
 /// A router with its place in the list and whether the adversary has it.
 #[derive(Clone, Copy)]

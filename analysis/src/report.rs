@@ -38,6 +38,8 @@ pub struct ThreeWays {
     pub monte_carlo: Option<Estimate>,
     /// Counted in the simulated network.
     pub simulated: Option<Estimate>,
+    /// How many independent observations those in the network are worth, where that is not all of them.
+    pub effective_n: Option<f64>,
     /// The simulated network against the closed form.
     pub verdict: Option<Verdict>,
     /// The largest deviation that counts as agreement.

@@ -478,7 +478,7 @@ mod tests {
         assert_eq!(log(&events).trace_hash().to_string(), FROZEN);
         assert_eq!(log(&events).trace_hash(), log(&events).trace_hash());
     }
-    const FROZEN: &str = "411db6dd7bfd74ca6bb45cbef3ecc5279ec42badbbcf21e333bafe755dfeea53";
+    const FROZEN: &str = "f5390dea08f2537351c5bc5f0838d6f6fc234a27c4bd80bdde71f528d4a7e9c9";
 
     #[test]
     fn an_adversary_sees_what_its_vantage_points_saw() {

@@ -9,6 +9,7 @@ mod file;
 mod network;
 #[cfg(test)]
 pub(crate) mod tests;
+mod workload;
 
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,8 @@
 //! Times count from the beginning of the sending phase. An engine adds the time at which its network is set up:
 //! every queue created and secured, every contact able to send.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_chacha::ChaCha8Rng;
 
@@ -109,24 +110,9 @@ fn recorded(
     trace: &Trace,
     window: Window,
 ) -> (Population, Vec<Draft>, TraceReport) {
+    let most_active = most_active(&window, scenario.users.count as usize);
     let mut report = window.report;
-    let mut active = vec![0u64; window.names.len()];
-    for message in &window.messages {
-        for user in [message.sender, message.recipient] {
-            if let Some(n) = active.get_mut(user as usize) {
-                *n += 1;
-            }
-        }
-    }
-    let mut order: Vec<usize> = (0..active.len()).collect();
-    order.sort_by_key(|&user| (std::cmp::Reverse(active.get(user).copied()), user));
-    let mut most_active = vec![false; active.len()];
-    for user in order.into_iter().take(scenario.users.count as usize) {
-        if let Some(kept) = most_active.get_mut(user) {
-            *kept = true;
-        }
-    }
-    let kept = |user: u32| most_active.get(user as usize).copied().unwrap_or(false);
+    let kept = |user: u32| most_active.contains(&user);
     let messages: Vec<_> =
         window.messages.iter().filter(|message| kept(message.sender) && kept(message.recipient)).collect();
     report.beyond_users = report.in_window - messages.len() as u64;
@@ -166,6 +152,38 @@ fn recorded(
     (population, drafts, report)
 }
 
+/// The most active people, in the order of messages sent and received, then of names: so many that `count` of
+/// them have a contact among them. One who would bring along too many who had waited for a contact is passed
+/// over. Those who are left without a contact send no messages and so become no users.
+fn most_active(window: &Window, count: usize) -> BTreeSet<u32> {
+    let mut activity: BTreeMap<u32, (usize, BTreeSet<u32>)> = BTreeMap::new();
+    for message in &window.messages {
+        for (user, contact) in [(message.sender, message.recipient), (message.recipient, message.sender)] {
+            let (messages, contacts) = activity.entry(user).or_default();
+            *messages += 1;
+            contacts.insert(contact);
+        }
+    }
+    let mut order: Vec<(u32, usize, BTreeSet<u32>)> =
+        activity.into_iter().map(|(user, (messages, contacts))| (user, messages, contacts)).collect();
+    order.sort_by_key(|&(user, messages, _)| (Reverse(messages), user));
+    let mut taken = BTreeSet::new();
+    let mut with_contact: BTreeSet<u32> = BTreeSet::new();
+    for (user, _, contacts) in order {
+        let among: Vec<u32> = contacts.intersection(&taken).copied().collect();
+        let joining = among.iter().filter(|contact| !with_contact.contains(contact)).count();
+        if !among.is_empty() && with_contact.len() + joining + 1 > count {
+            continue;
+        }
+        if !among.is_empty() {
+            with_contact.insert(user);
+            with_contact.extend(among);
+        }
+        taken.insert(user);
+    }
+    taken
+}
+
 /// Orders the messages, numbers each direction and draws the lengths of the bodies.
 fn number(mut drafts: Vec<Draft>, (min, max): (u32, u32), streams: &Streams) -> Vec<Send> {
     drafts.sort_unstable();
@@ -192,7 +210,6 @@ mod tests {
     use crate::scenario::tests::scenario;
     use crate::trace::tests::TempFile;
     use crate::units::{DAY, MINUTE, SECOND};
-    use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
 
     fn plan(scenario: &Scenario, seed: u64) -> Plan {
@@ -301,6 +318,16 @@ mod tests {
         let report = plan.trace.unwrap();
         assert_eq!((report.messages_in_file, report.in_window, report.to_oneself), (7, 6, 1));
         assert_eq!((report.beyond_users, report.users_left_out), (2, 2));
+    }
+
+    /// b is among the three most active, but alone there; d would join together with b and make four.
+    #[test]
+    fn who_has_no_contact_among_the_users_is_not_counted() {
+        let file = TempFile::new("alone", b"1,a,c\n2,a,c\n3,a,c\n4,b,d\n5,b,d\n6,b,d\n7,c,e\n8,e,f\n");
+        let plan = plan(&trace_scenario(&file.0), 1);
+        let names: Vec<&str> = plan.population.users.iter().map(|user| user.name.as_str()).collect();
+        assert_eq!(names, ["a", "c", "e"]);
+        assert_eq!(plan.sends.len(), 4);
     }
 
     #[test]

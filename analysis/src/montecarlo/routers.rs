@@ -8,7 +8,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
 use super::{Run, Tally, in_chunks};
-use crate::enumerate::{self, Policy, RouterRow, RoutersError};
+use sxlab_simnet::selection::Policy;
+
+use crate::enumerate::{self, RouterRow, RoutersError};
 use crate::stats::{self, Interval};
 
 /// What one adversary saw in a number of independent conversations. The fields are those of

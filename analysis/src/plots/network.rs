@@ -187,7 +187,7 @@ pub fn network(input: &Network) -> Result<String, PlotError> {
             curve(&mut lines, index, (PROXY_LEFT + CHIP_WIDTH, proxy), (QUEUE_LEFT, queue));
         } else {
             // Down to the row first: that row has nothing in the column of the proxies.
-            curve(&mut lines, index, left, (PROXY_LEFT, queue));
+            bend(&mut lines, index, left, (PROXY_LEFT, queue));
             curve(&mut lines, index, (PROXY_LEFT, queue), (QUEUE_LEFT, queue));
         }
         let right = (WIDTH - 16 - USER_WIDTH, user);
@@ -286,16 +286,22 @@ fn user_box(svg: &mut String, x: i32, y: i32, path: usize, name: &str, does: &st
     label(svg, middle, y + 15, 12, "middle", MUTED, does);
 }
 
-/// An arrow of the colour of `path`.
-fn curve(svg: &mut String, path: usize, from: (i32, i32), to: (i32, i32)) {
+/// A line of the colour of `path`, level at both ends.
+fn bend(svg: &mut String, path: usize, (x0, y0): (i32, i32), (x1, y1): (i32, i32)) {
     let paint = path_colour(path);
-    let ((x0, y0), (x1, y1)) = (from, to);
-    let (tip, middle) = (x1 - 8, i32::midpoint(x0, x1));
+    let middle = i32::midpoint(x0, x1);
     let _ = writeln!(
         svg,
-        "<path d=\"M{x0} {y0}C{middle} {y0} {middle} {y1} {tip} {y1}\" fill=\"none\" stroke=\"{paint}\" stroke-width=\"2\"/>\n\
-         <path d=\"M{x1} {y1}l-9 -5v10z\" fill=\"{paint}\"/>"
+        "<path d=\"M{x0} {y0}C{middle} {y0} {middle} {y1} {x1} {y1}\" fill=\"none\" \
+         stroke=\"{paint}\" stroke-width=\"2\"/>"
     );
+}
+
+/// The same with an arrowhead.
+fn curve(svg: &mut String, path: usize, from: (i32, i32), (x, y): (i32, i32)) {
+    bend(svg, path, from, (x - 8, y));
+    let paint = path_colour(path);
+    let _ = writeln!(svg, "<path d=\"M{x} {y}l-9 -5v10z\" fill=\"{paint}\"/>");
 }
 
 #[cfg(test)]

@@ -177,8 +177,8 @@ nav a:hover { text-decoration: underline; }
 code { font: .88em ui-monospace, monospace; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding: 0 0 .4rem; opacity: .8; }
-th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+caption { text-align: left; padding: 0 0 .4rem; font-weight: 600; }
+th, td { padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; }
 td.n, th.n { text-align: right; white-space: nowrap; }
 td.none { opacity: .5; }

@@ -1,7 +1,7 @@
 //! The sections of the report, in the order in which they appear.
 
 use super::page::{Cell, Page};
-use super::{Estimate, ReportInput, findings, set_name};
+use super::{Estimate, ReportInput, ThreeWays, findings, set_name};
 use crate::plots::{self, PlotError, grouped, percent};
 
 fn share(p: Option<f64>) -> Cell {
@@ -52,37 +52,52 @@ pub(super) fn three_ways(page: &mut Page, input: &ReportInput<'_>) {
          difference was found.",
     );
     let headings = [
-        "metric",
-        "policy",
         "colluding",
         "exact",
         "Monte Carlo (95 %)",
         "network (95 %)",
-        "n",
+        "n (worth)",
         "verdict",
         "margin",
         "detectable",
     ];
-    let points = |p: Option<f64>| p.map_or(Cell::Empty, |p| Cell::number(format!("± {}", percent(p))));
-    let rows: Vec<Vec<Cell>> = input
-        .three_ways
-        .iter()
-        .map(|row| {
-            vec![
-                Cell::text(row.metric.replace('_', " ")),
-                Cell::text(&row.policy),
-                Cell::text(set_name(&row.set)),
-                share(row.closed_form),
-                optional_estimate(row.monte_carlo.as_ref()),
-                optional_estimate(row.simulated.as_ref()),
-                row.simulated.map_or(Cell::Empty, |e| Cell::number(grouped(e.n))),
-                row.verdict.map_or(Cell::Empty, Cell::Verdict),
-                points(row.margin),
-                points(row.detectable),
-            ]
-        })
-        .collect();
-    page.table("", &headings, &rows);
+    let points = |p: Option<f64>| {
+        p.map_or(Cell::Empty, |p| Cell::number(format!("± {}", percent(p).trim_end_matches(" %"))))
+    };
+    let observations = |row: &ThreeWays| match (row.simulated, row.effective_n) {
+        (None, _) => Cell::Empty,
+        (Some(e), Some(worth)) if worth.round() < e.n as f64 => {
+            let worth = grouped(worth.round() as u64);
+            Cell::number(format!("{} ({worth})", grouped(e.n)))
+        }
+        (Some(e), _) => Cell::number(grouped(e.n)),
+    };
+    let cells = |row: &ThreeWays| {
+        vec![
+            Cell::text(set_name(&row.set)),
+            share(row.closed_form),
+            optional_estimate(row.monte_carlo.as_ref()),
+            optional_estimate(row.simulated.as_ref()),
+            observations(row),
+            row.verdict.map_or(Cell::Empty, Cell::Verdict),
+            points(row.margin),
+            points(row.detectable),
+        ]
+    };
+    // One table for each metric and policy, in the order in which they first appear.
+    let mut tables: Vec<(&str, &str)> = Vec::new();
+    for row in &input.three_ways {
+        let table = (row.metric.as_str(), row.policy.as_str());
+        if !tables.contains(&table) {
+            tables.push(table);
+        }
+    }
+    for (metric, policy) in tables {
+        let of_table = |r: &&ThreeWays| r.metric == metric && r.policy == policy;
+        let rows: Vec<Vec<Cell>> = input.three_ways.iter().filter(of_table).map(cells).collect();
+        let caption = format!("{}: {policy}", metric.replace('_', " "));
+        page.table(&caption, &headings, &rows);
+    }
 }
 
 pub(super) fn bars(page: &mut Page, input: &ReportInput<'_>) -> Result<(), PlotError> {
@@ -257,10 +272,11 @@ pub(super) fn how_to_read(page: &mut Page) {
          at 5 %). <em>differs</em>: off by more than the margin, and the 95 % interval excludes the exact \
          value. <em>undecided</em>: too few observations. Where the exact value is 0, a single \
          counterexample <em>differs</em>.",
-        "<em>detectable</em> is the smallest deviation that this many observations find in four runs of five. \
-         A smaller one may be there.",
+        "<em>margin</em> and <em>detectable</em> are in percentage points. <em>detectable</em> is the smallest \
+         deviation that this many observations find in four runs of five; a smaller one may be there.",
         "Conversations that share a user depend on each other, and so do the two paths of a conversation. \
-         Where that was estimated, intervals are those of the smaller, effective number of observations.",
+         Where that was estimated, <em>n</em> is followed by the number of independent observations that \
+         they are worth, and the intervals are those of that number.",
         "The adversary here watches what its routers are told. Traffic analysis by others on the network, \
          timing across operators that do not collude, and everything that users reveal in other ways are \
          outside of these numbers.",

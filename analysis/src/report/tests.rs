@@ -31,6 +31,7 @@ fn row(policy: &str, set: &[&str], expected: f64, k: u64, n: u64) -> ThreeWays {
         closed_form: Some(expected),
         monte_carlo: None,
         simulated: Some(estimate(k, n)),
+        effective_n: None,
         verdict: Some(check.verdict),
         margin: Some(check.margin),
         detectable: Some(check.detectable),

@@ -279,11 +279,13 @@ impl Agent {
                     self.forget_relay(proxy, destination).await;
                     continue;
                 }
-                // Without the proxy's session its choice ends too.
-                _ => {
+                // The proxy could not reach the relay: another may.
+                SessionError::Router(_) => {
                     self.forget_relay(proxy, destination).await;
                     self.inner.proxies.borrow_mut().session_ended(self.inner.user, destination);
                 }
+                // With the proxy's session end the choices of all destinations behind it.
+                _ => self.inner.proxies.borrow_mut().proxy_session_ended(self.inner.user, proxy),
             }
             let jitter = below(&mut *self.inner.picks.borrow_mut(), wait / 4);
             self.inner.world.sleep(wait + jitter).await;

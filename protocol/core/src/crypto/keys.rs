@@ -129,7 +129,7 @@ impl Ed448Public {
     #[must_use]
     pub fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
         let Ok(signature) = ed448_goldilocks::Signature::from_slice(signature) else { return false };
-        ed448_goldilocks::VerifyingKey::from_bytes(&self.0.into())
+        ed448_goldilocks::VerifyingKey::from_bytes(&self.0)
             .is_ok_and(|key| key.verify_raw(&signature, text).is_ok())
     }
 }
@@ -146,13 +146,13 @@ macro_rules! secret_debug {
 
 /// An Ed25519 key pair.
 #[derive(Clone)]
-pub struct Ed25519Secret(ed25519_dalek::SigningKey);
+pub struct Ed25519Secret(Box<ed25519_dalek::SigningKey>);
 
 impl Ed25519Secret {
     /// From the 32 secret bytes.
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Self {
-        Ed25519Secret(ed25519_dalek::SigningKey::from_bytes(&seed))
+        Ed25519Secret(Box::new(ed25519_dalek::SigningKey::from_bytes(&seed)))
     }
 
     /// A new key pair.
@@ -196,13 +196,13 @@ impl Ed25519Secret {
 
 /// An Ed448 key pair.
 #[derive(Clone)]
-pub struct Ed448Secret(ed448_goldilocks::SigningKey);
+pub struct Ed448Secret(Box<ed448_goldilocks::SigningKey>);
 
 impl Ed448Secret {
     /// From the 57 secret bytes.
     #[must_use]
     pub fn from_seed(seed: [u8; 57]) -> Self {
-        Ed448Secret(ed448_goldilocks::EdwardsScalarBytes::from(seed).into())
+        Ed448Secret(Box::new(ed448_goldilocks::EdwardsScalarBytes::from(seed).into()))
     }
 
     /// A new key pair.
@@ -220,7 +220,7 @@ impl Ed448Secret {
     /// The public key.
     #[must_use]
     pub fn public(&self) -> Ed448Public {
-        Ed448Public(self.0.verifying_key().to_bytes().into())
+        Ed448Public(self.0.verifying_key().to_bytes())
     }
 
     /// The signature over `text`; deterministic. Takes about 0.4 ms.

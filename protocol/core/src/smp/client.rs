@@ -15,8 +15,8 @@ use super::forward::{self, ForwardKeys, Relay};
 use super::response::Response;
 use crate::crypto::keys::AuthSecretKey;
 use crate::transport::{
-    Agreed, BatchError, BlockError, ClientHandshake, HandshakeError, Packing, RouterHello, TransmissionError,
-    Unsigned, authorize, pack, read_transmission, unpack,
+    Agreed, BatchError, BlockError, ClientHandshake, HandshakeError, RouterHello, TransmissionError, Unsigned,
+    authorize, content, first_block, read_transmission, unpack,
 };
 use crate::wire::{CorrId, EntityId, WireError};
 
@@ -84,8 +84,10 @@ pub struct Client {
     hello: Option<RouterHello>,
     rng: ChaCha20Rng,
     pending: BTreeMap<CorrId, Pending>,
-    outgoing: VecDeque<Vec<u8>>,
-    blocks: VecDeque<Vec<u8>>,
+    /// Requests that are not in a block yet.
+    outgoing: VecDeque<(CorrId, Vec<u8>)>,
+    /// The hello.
+    hello_block: Option<Vec<u8>>,
     events: VecDeque<ClientEvent>,
 }
 
@@ -105,7 +107,7 @@ impl Client {
             rng,
             pending: BTreeMap::new(),
             outgoing: VecDeque::new(),
-            blocks: VecDeque::new(),
+            hello_block: None,
             events: VecDeque::new(),
         }
     }
@@ -125,16 +127,17 @@ impl Client {
         self.pending.len()
     }
 
-    /// Stops waiting for an answer; a late one is then an event, or nothing if it was forwarded.
+    /// Stops waiting for an answer, and does not make the request if that was not done yet. A late answer is an event.
     pub fn forget(&mut self, corr: &CorrId) {
         self.pending.remove(corr);
+        self.outgoing.retain(|(waiting, _)| waiting != corr);
     }
 
     /// Takes a block from the router. After an error the session is dead.
     pub fn block(&mut self, block: &[u8]) -> Result<(), ClientError> {
         if let Some(handshake) = self.handshake.take() {
             let (reply, agreed, hello) = handshake.router_hello(block, &mut self.rng)?;
-            self.blocks.push_back(reply);
+            self.hello_block = Some(reply);
             self.events.push_back(ClientEvent::Ready { version: agreed.version });
             self.agreed = Some(agreed);
             self.hello = Some(hello);
@@ -144,7 +147,11 @@ impl Client {
         let content = agreed.codec.open(block)?;
         for item in unpack(&content)? {
             let received = read_transmission(&agreed.session, item)?;
-            let response = Response::decode(&received.command, &agreed.session.layout);
+            let response = if received.right_session {
+                Response::decode(&received.command, &agreed.session.layout)
+            } else {
+                Err(WireError::BadTag)
+            };
             let (corr, entity) = (received.corr, received.entity);
             let event = match (self.pending.remove(&corr), response) {
                 (Some(Pending::Request), response) => ClientEvent::Response { corr, entity, response },
@@ -197,7 +204,7 @@ impl Client {
         if 3 + item.len() > agreed.codec.capacity() {
             return Err(BatchError::TooLarge(item.len()).into());
         }
-        self.outgoing.push_back(item);
+        self.outgoing.push_back((corr.clone(), item));
         self.pending.insert(corr, Pending::Request);
         Ok(())
     }
@@ -218,23 +225,20 @@ impl Client {
         Ok(corr)
     }
 
-    /// The next block to write. Requests made since the last call share blocks.
+    /// The next block to write. Requests that wait share blocks.
     pub fn next_block(&mut self) -> Option<Vec<u8>> {
-        if let Some(block) = self.blocks.pop_front() {
+        if let Some(block) = self.hello_block.take() {
             return Some(block);
         }
         let agreed = self.agreed.as_mut()?;
-        if self.outgoing.is_empty() {
+        let count = first_block(self.outgoing.iter().map(|(_, item)| item.len()));
+        if count == 0 {
             return None;
         }
-        let items: Vec<_> = self.outgoing.drain(..).collect();
+        let items: Vec<_> = self.outgoing.drain(..count).collect();
         // What fits into no block was refused when the request was made.
-        for content in pack(&items, Packing::RemainderLast).ok()? {
-            if let Ok(block) = agreed.codec.seal(&content) {
-                self.blocks.push_back(block);
-            }
-        }
-        self.blocks.pop_front()
+        let content = content(items.iter().map(|(_, item)| item.as_slice())).ok()?;
+        agreed.codec.seal(&content).ok()
     }
 
     /// The next thing learnt.

@@ -17,6 +17,8 @@ pub const MAX: u16 = 20;
 pub const ALPN_VERSIONS: VersionRange = range(MIN, MAX);
 /// What a router offers to peers that did not (TR-9).
 pub const NO_ALPN_VERSIONS: VersionRange = range(MIN, MIN);
+/// Versions without block encryption: what a proxy speaks with routers that know no proxy flag (D51).
+pub const UNENCRYPTED_VERSIONS: VersionRange = range(MIN, 10);
 /// Versions at which commands are forwarded: what PKEY's range is intersected with (PX-5).
 pub const FORWARD_VERSIONS: VersionRange = range(8, MAX);
 

@@ -20,59 +20,62 @@ pub enum BatchError {
     TooLarge(usize),
 }
 
-/// Which block of a batch that needs several is the partly filled one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// The last: commands and their responses.
-    RemainderLast,
-    /// The first: a router's collected events (END, DELD, NMSG) as the deployed router sends them.
-    RemainderFirst,
-}
-
-/// Packs transmissions, in order, into as few block contents as the greedy rule gives. A transmission over the
-/// batch budget is alone in its block, which an unencrypted block still carries up to 16379 bytes of.
-pub fn pack(items: &[Vec<u8>], packing: Packing) -> Result<Vec<Vec<u8>>, BatchError> {
+/// Packs transmissions, in order, into as few block contents as the greedy rule gives, counted from the last one
+/// backwards as the deployed routers and clients do: a block that is not full is the first (TR-35, TR-36). A
+/// transmission over the batch budget is alone in its block, which an unencrypted block still carries up to 16379
+/// bytes of.
+///
+/// # Errors
+/// [`BatchError::TooLarge`]; nothing is packed then.
+pub fn pack(items: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, BatchError> {
     if let Some(large) = items.iter().find(|item| 3 + item.len() > MAX_CONTENT) {
         return Err(BatchError::TooLarge(large.len()));
     }
-    let mut groups: Vec<Vec<&Vec<u8>>> = Vec::new();
-    let mut weight = 0;
-    let mut add = |item| {
-        let size = 2 + Vec::len(item);
-        match groups.last_mut() {
-            Some(group) if weight + size <= BATCH_BUDGET && group.len() < MAX_ITEMS => {
-                weight += size;
-                group.push(item);
-            }
-            _ => {
-                weight = size;
-                groups.push(vec![item]);
-            }
+    let mut contents = Vec::new();
+    let mut rest = items;
+    while !rest.is_empty() {
+        let first = first_block(rest.iter().map(Vec::len));
+        let (block, others) = rest.split_at_checked(first).unwrap_or((rest, &[]));
+        contents.push(content(block.iter().map(Vec::as_slice))?);
+        rest = others;
+    }
+    Ok(contents)
+}
+
+/// How many of the transmissions with these lengths the first block takes when all are packed. At least one, unless
+/// there are none.
+pub fn first_block(lengths: impl DoubleEndedIterator<Item = usize>) -> usize {
+    let (mut count, mut weight) = (0, 0);
+    for length in lengths.rev() {
+        let size = 2 + length;
+        if count > 0 && weight + size <= BATCH_BUDGET && count < MAX_ITEMS {
+            count += 1;
+            weight += size;
+        } else {
+            (count, weight) = (1, size);
         }
-    };
-    match packing {
-        Packing::RemainderLast => items.iter().for_each(&mut add),
-        Packing::RemainderFirst => items.iter().rev().for_each(&mut add),
     }
-    if packing == Packing::RemainderFirst {
-        groups.reverse();
-        groups.iter_mut().for_each(|group| group.reverse());
-    }
-    groups.iter().map(|group| content(group)).collect()
+    count
 }
 
-/// The content of a block that carries one transmission.
-pub fn pack_one(item: &Vec<u8>) -> Result<Vec<u8>, BatchError> {
-    content(&[item])
-}
-
-fn content(group: &[&Vec<u8>]) -> Result<Vec<u8>, BatchError> {
-    let mut out = Vec::with_capacity(1 + group.iter().map(|item| 2 + item.len()).sum::<usize>());
-    out.push(u8::try_from(group.len()).unwrap_or(u8::MAX));
-    for item in group {
+/// The content of a block that carries these 1 to 255 transmissions.
+///
+/// # Errors
+/// [`BatchError::TooLarge`] for one above 65,535 bytes.
+pub fn content<'a>(items: impl ExactSizeIterator<Item = &'a [u8]>) -> Result<Vec<u8>, BatchError> {
+    let mut out = vec![u8::try_from(items.len()).unwrap_or(u8::MAX)];
+    for item in items {
         put_large(&mut out, item).map_err(|_| BatchError::TooLarge(item.len()))?;
     }
     Ok(out)
+}
+
+/// The content of a block that carries one transmission.
+///
+/// # Errors
+/// [`BatchError::TooLarge`] above 65,535 bytes.
+pub fn pack_one(item: &[u8]) -> Result<Vec<u8>, BatchError> {
+    content([item].into_iter())
 }
 
 /// The transmissions of a block's content. A count of 0, a missing item or a byte after the last one makes the whole
@@ -89,31 +92,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn blocks_of(size: usize, count: usize, packing: Packing) -> Vec<usize> {
-        let contents = pack(&vec![vec![0; size]; count], packing).unwrap();
+    fn blocks_of(size: usize, count: usize) -> Vec<usize> {
+        let contents = pack(&vec![vec![0; size]; count]).unwrap();
         contents.iter().map(|c| usize::from(c[0])).collect()
     }
 
     #[test]
-    fn commands_fill_blocks_from_the_front() {
-        assert_eq!(blocks_of(119, 300, Packing::RemainderLast), [135, 135, 30]);
+    fn a_block_that_is_not_full_is_the_first() {
+        // SUB with an Ed25519 signature at versions 20 and 6.
+        assert_eq!(blocks_of(119, 300), [30, 135, 135]);
+        assert_eq!(blocks_of(151, 300), [88, 106, 106]);
     }
 
     #[test]
-    fn collected_events_leave_the_remainder_to_the_first_block() {
-        // 260 END: 28-byte transmissions are bound by the count, v6 ones (with the session id) by the bytes.
-        assert_eq!(blocks_of(30, 260, Packing::RemainderFirst), [5, 255]);
-        assert_eq!(blocks_of(63, 260, Packing::RemainderFirst), [9, 251]);
-        assert_eq!(blocks_of(201, 100, Packing::RemainderFirst), [20, 80]);
+    fn events_are_bound_by_the_count_or_by_the_bytes() {
+        // 260 END, without and with the session id inside; 100 NMSG.
+        assert_eq!(blocks_of(30, 260), [5, 255]);
+        assert_eq!(blocks_of(63, 260), [9, 251]);
+        assert_eq!(blocks_of(201, 100), [20, 80]);
     }
 
     #[test]
     fn a_transmission_over_the_budget_travels_alone_and_one_over_the_block_does_not() {
         let items = [vec![1; 10], vec![2; MAX_CONTENT - 3], vec![3; 10]];
-        assert_eq!(pack(&items, Packing::RemainderLast).unwrap().len(), 3);
+        assert_eq!(pack(&items).unwrap().len(), 3);
         let too_large = vec![0; MAX_CONTENT - 2];
         assert_eq!(
-            pack(std::slice::from_ref(&too_large), Packing::RemainderLast),
+            pack(std::slice::from_ref(&too_large)),
             Err(BatchError::TooLarge(MAX_CONTENT - 2))
         );
     }
@@ -129,10 +134,8 @@ mod tests {
         #[test]
         fn what_is_packed_unpacks_in_order(
             items in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9000), 1..20),
-            first in any::<bool>(),
         ) {
-            let packing = if first { Packing::RemainderFirst } else { Packing::RemainderLast };
-            let contents = pack(&items, packing).unwrap();
+            let contents = pack(&items).unwrap();
             let unpacked: Vec<Vec<u8>> =
                 contents.iter().flat_map(|c| unpack(c).unwrap()).map(<[u8]>::to_vec).collect();
             prop_assert_eq!(unpacked, items);
@@ -145,7 +148,7 @@ mod tests {
         fn any_bytes_unpack_or_fail(content in proptest::collection::vec(any::<u8>(), 0..600)) {
             if let Ok(items) = unpack(&content) {
                 let owned: Vec<_> = items.iter().map(|i| i.to_vec()).collect();
-                prop_assert_eq!(pack(&owned, Packing::RemainderLast).unwrap(), vec![content]);
+                prop_assert_eq!(pack(&owned).unwrap(), vec![content]);
             }
         }
     }

@@ -9,8 +9,8 @@ use super::transmission::Session;
 use super::{BLOCK_SIZE, BlockCodec};
 use crate::crypto::certificate::{CertificateError, Chain, SignedKey};
 use crate::crypto::chain::BlockChains;
-use crate::crypto::keys::{KeyError, SharedSecret, SignatureSecret, X25519Public, X25519Secret};
-use crate::smp::version::{ALPN_VERSIONS, Layout, NO_ALPN_VERSIONS};
+use crate::crypto::keys::{SharedSecret, SignatureSecret, X25519Public, X25519Secret};
+use crate::smp::version::{ALPN_VERSIONS, Layout, NO_ALPN_VERSIONS, UNENCRYPTED_VERSIONS};
 use crate::wire::{
     Reader, VersionRange, WireError, pad, put_bool, put_large, put_list, put_short, put_u16, unpad,
 };
@@ -21,9 +21,6 @@ pub enum HandshakeError {
     /// A hello does not parse.
     #[error("a hello that does not parse: {0}")]
     Parse(#[from] WireError),
-    /// A key in a hello is none.
-    #[error("a hello's key: {0}")]
-    Key(#[from] KeyError),
     /// The two version ranges do not meet, or the client chose a version that was not offered.
     #[error("no common version")]
     Version,
@@ -126,13 +123,13 @@ impl ClientHello {
         let version = reader.u16()?;
         let layout = Layout::of(version);
         let identity = reader.short()?.try_into().map_err(|_| WireError::BadLength)?;
-        // An absent key is told by what follows: `T` or `F`, or the padding's end. A key starts with its length.
-        let key = match reader.remaining().first() {
-            Some(&length) if layout.handshake_key && usize::from(length) == X25519Public::SPKI_LEN => {
-                Some(X25519Public::from_spki(reader.short()?)?)
-            }
-            _ => None,
-        };
+        // The key may be absent. What is none is left to the fields that follow, where it is an error from version 14
+        // on, or to the tail.
+        let mut ahead = reader.clone();
+        let key = if layout.handshake_key { X25519Public::read(&mut ahead).ok() } else { None };
+        if key.is_some() {
+            reader = ahead;
+        }
         let proxy = layout.proxy_flag && reader.bool()?;
         if layout.service_in_hello {
             // Service credentials are not taken: a hello with them does not parse here.
@@ -212,7 +209,7 @@ impl RouterHandshake {
     }
 
     /// Reads the client's hello.
-    pub fn client_hello(self, block: &[u8]) -> Result<(Agreed, X25519Secret), HandshakeError> {
+    pub fn client_hello(&self, block: &[u8]) -> Result<(Agreed, X25519Secret), HandshakeError> {
         let hello = ClientHello::decode(unpad(block)?)?;
         if !self.hello.versions.contains(hello.version) {
             return Err(HandshakeError::Version);
@@ -222,7 +219,7 @@ impl RouterHandshake {
         }
         let secret = hello.key.as_ref().map(|key| self.key.dh(key));
         let agreed = agree(&hello, &self.hello.session_id, secret, true);
-        Ok((Agreed { peer_key: hello.key, ..agreed }, self.key))
+        Ok((Agreed { peer_key: hello.key, ..agreed }, self.key.clone()))
     }
 }
 
@@ -237,15 +234,12 @@ pub struct ClientHandshake {
     pub session_id: Vec<u8>,
     /// Whether to send a session key; without one, blocks are not encrypted (TR-25).
     pub send_key: bool,
-    /// Whether this client is a proxy. It then asks for at most version 10 of a router below 14 (D51), where the hello
-    /// has no place to say so.
+    /// Whether this client is a proxy. Where the version has no place to say so in the hello, it then asks for at most
+    /// version 10, which has no block encryption (D51).
     pub proxy: bool,
     /// Seconds since the epoch, for the certificates' validity.
     pub unix_seconds: u64,
 }
-
-/// The last version without block encryption: what a proxy asks for of a router that knows no proxy flag.
-const PROXY_CAP: u16 = 10;
 
 impl ClientHandshake {
     /// Reads the router's hello and returns the client's block, the session, and the router's hello.
@@ -259,9 +253,8 @@ impl ClientHandshake {
             return Err(HandshakeError::SessionId);
         }
         let mut common = offer.versions.common(&self.versions).ok_or(HandshakeError::Version)?;
-        if self.proxy && !Layout::of(offer.versions.max).proxy_flag {
-            common = VersionRange::new(common.min, common.max.min(PROXY_CAP))
-                .map_err(|_| HandshakeError::Version)?;
+        if self.proxy && !Layout::of(common.max).proxy_flag {
+            common = common.common(&UNENCRYPTED_VERSIONS).ok_or(HandshakeError::Version)?;
         }
         let router_key = match &offer.authentication {
             Some((chain, key)) => {

@@ -10,7 +10,7 @@ mod block;
 mod handshake;
 mod transmission;
 
-pub use batch::{BATCH_BUDGET, BatchError, Packing, pack, pack_one, unpack};
+pub use batch::{BATCH_BUDGET, BatchError, content, first_block, pack, pack_one, unpack};
 pub use block::{BLOCK_SIZE, BlockCodec, BlockError, MAX_CONTENT};
 pub use handshake::{
     Agreed, ClientHandshake, ClientHello, HandshakeError, RouterCredentials, RouterHandshake, RouterHello,

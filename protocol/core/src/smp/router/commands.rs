@@ -1,182 +1,22 @@
-//! What each command means: who may give it, what it does, what it answers.
-//!
-//! A transmission passes three gates, in this order: its command parses (CMD SYNTAX, CMD UNKNOWN), it has the
-//! authorization and entity that its command takes (AU-7 to AU-11), its authorization verifies (AUTH). The first two are
-//! [`Accepted::check`]; a refusal there is answered before anything else of its block.
+//! What each command does and answers, once it is verified.
 
 use super::sessions::{Hold, Open, Peer};
+use super::verify::{Accepted, Reply};
 use super::{Content, Offered, Queue, Router, Stored};
 use crate::crypto::hash::sender_id_from_corr;
 use crate::crypto::keys::{AuthPublicKey, X25519Secret};
-use crate::observe::{Layer, Seen, SessionNo, Sight};
+use crate::observe::{Layer, SessionNo, Sight};
 use crate::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
 use crate::smp::envelope::MessageBody;
 use crate::smp::error::{CommandError, SmpError};
 use crate::smp::forward;
 use crate::smp::response::{QueueIds, Response};
-use crate::smp::version::Layout;
-use crate::transport::{Authorization, Received};
+use crate::transport::Received;
 use crate::wire::{CorrId, EntityId, MsgId, QueueMode};
 
-/// An answer or event before it is encoded for its session.
-#[derive(Clone, Debug)]
-pub(super) struct Reply {
-    pub(super) corr: CorrId,
-    pub(super) entity: EntityId,
-    pub(super) response: Response,
-}
-
-impl Reply {
-    pub(super) fn block_error(corr: CorrId) -> Self {
-        Self { corr, entity: EntityId::EMPTY, response: Response::Err(SmpError::Block) }
-    }
-}
-
-/// A transmission that passed the gates before verification.
-#[derive(Clone, Debug)]
-pub(super) struct Accepted {
-    pub(super) received: Received,
-    authorization: Authorization,
-    pub(super) command: Command,
-}
-
-/// Who gives a command: what its authorization is checked against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Party {
-    /// Nobody in particular: no authorization, no entity.
-    Anyone,
-    /// Somebody with an entity but without a key.
-    Bearer,
-    /// The queue's sender, with a key once the queue is secured.
-    Sender,
-    /// Who creates a queue: a key in the command, no entity.
-    Creator,
-    /// Who owns the entity: a key and the entity.
-    Owner,
-}
-
-fn party(command: &Command) -> Party {
-    match command {
-        Command::Ping | Command::Prxy { .. } | Command::Rfwd { .. } | Command::Rslv(_) => Party::Anyone,
-        Command::Pfwd { .. } | Command::LGet => Party::Bearer,
-        Command::Send { .. } => Party::Sender,
-        Command::New(_) => Party::Creator,
-        _ => Party::Owner,
-    }
-}
-
-impl Accepted {
-    /// Parses the command and checks that it has the authorization and the entity that it takes.
-    pub(super) fn check(received: Received, layout: &Layout) -> Result<Self, Reply> {
-        let refuse = |received: &Received, error| Reply {
-            corr: received.corr.clone(),
-            entity: received.entity.clone(),
-            response: Response::Err(error),
-        };
-        let Some(authorization) = received.authorization.clone() else {
-            return Err(Reply::block_error(received.corr));
-        };
-        if !received.right_session {
-            return Err(refuse(&received, SmpError::Session));
-        }
-        let command = match Command::decode(&received.command, layout) {
-            Ok(command) => command,
-            Err(error) => return Err(refuse(&received, SmpError::Command(error))),
-        };
-        let (signed, entity) = (!authorization.is_none(), !received.entity.is_empty());
-        let problem = match party(&command) {
-            Party::Anyone => (signed || entity).then_some(CommandError::HasAuth),
-            Party::Bearer if !entity => Some(CommandError::NoEntity),
-            Party::Bearer => signed.then_some(CommandError::HasAuth),
-            Party::Sender => (!entity).then_some(CommandError::NoEntity),
-            Party::Creator if !signed => Some(CommandError::NoAuth),
-            Party::Creator => entity.then_some(CommandError::HasAuth),
-            Party::Owner => (!signed || !entity).then_some(CommandError::NoAuth),
-        };
-        if let Some(problem) = problem {
-            return Err(refuse(&received, SmpError::Command(problem)));
-        }
-        if received.service_signature.is_some() {
-            // Service signatures belong to service sessions (SV-7), which this router does not open.
-            return Err(refuse(&received, SmpError::Service));
-        }
-        Ok(Self { received, authorization, command })
-    }
-
-    pub(super) fn seen(&self, session: SessionNo, layer: Layer, size: usize) -> Seen {
-        Seen {
-            session,
-            kind: self.command.kind(),
-            layer,
-            entity: self.received.entity.clone(),
-            corr: self.received.corr.clone(),
-            size: u32::try_from(size).unwrap_or(u32::MAX),
-            passed_to: None,
-        }
-    }
-
-    fn verifies(&self, key: &AuthPublicKey, own: &X25519Secret) -> bool {
-        self.authorization.verifies(key, &self.received.text, &self.received.corr, own)
-    }
-}
-
 impl Router {
-    /// Verifies against a key of the kind that the authorization implies and nobody has, so that absent queues and keys of
-    /// another type cost what a wrong key costs (AU-6).
-    fn verify_dummy(&self, accepted: &Accepted, own: &X25519Secret) {
-        let key = match accepted.authorization {
-            Authorization::None => return,
-            Authorization::Ed25519(_) => &self.dummies.ed25519,
-            Authorization::Ed448(_) => &self.dummies.ed448,
-            Authorization::Authenticator(_) => &self.dummies.x25519,
-        };
-        std::hint::black_box(accepted.verifies(key, own));
-    }
-
-    /// Whether the authorization is that of one of `keys`; always costs one verification at least.
-    fn verify_any(&self, accepted: &Accepted, keys: &[AuthPublicKey], own: &X25519Secret) -> bool {
-        let same_type = |key: &&AuthPublicKey| {
-            matches!(
-                (&accepted.authorization, key),
-                (Authorization::Ed25519(_), AuthPublicKey::Ed25519(_))
-                    | (Authorization::Ed448(_), AuthPublicKey::Ed448(_))
-                    | (Authorization::Authenticator(_), AuthPublicKey::X25519(_))
-            )
-        };
-        let candidates: Vec<_> = keys.iter().filter(same_type).collect();
-        if candidates.is_empty() {
-            self.verify_dummy(accepted, own);
-        }
-        candidates.into_iter().any(|key| accepted.verifies(key, own))
-    }
-
-    /// Whether the transmission is authorized by the party that its command is for.
-    fn authorized(&mut self, accepted: &Accepted, own: &X25519Secret) -> bool {
-        let entity = &accepted.received.entity;
-        let keys = match &accepted.command {
-            Command::New(new) => vec![new.auth_key.clone()],
-            Command::SKey(key) => match self.store.by_sender(entity) {
-                Some(_) => vec![key.clone()],
-                None => Vec::new(),
-            },
-            Command::Send { .. } => match self.store.by_sender(entity) {
-                Some((_, queue)) => match &queue.sender_key {
-                    Some(key) => vec![key.clone()],
-                    None if accepted.authorization.is_none() => return true,
-                    None => Vec::new(),
-                },
-                None => Vec::new(),
-            },
-            command if party(command) == Party::Owner => match self.store.by_recipient(entity) {
-                Some(queue) => queue.recipient_keys.clone(),
-                None => Vec::new(),
-            },
-            _ => return true,
-        };
-        self.verify_any(accepted, &keys, own)
-    }
-
-    /// Carries out a command of a session. Answers go to `replies`, messages that a subscription sets free to `messages`.
+    /// Carries out a verified command of a session. Answers go to `replies`, messages that a subscription sets free to
+    /// `messages`.
     pub(super) fn execute(
         &mut self,
         session: SessionNo,
@@ -185,41 +25,40 @@ impl Router {
         replies: &mut Vec<Reply>,
         messages: &mut Vec<Reply>,
     ) {
-        let Some(own) = self.open(session).map(|open| open.key.clone()) else { return };
-        let (corr, entity) = (accepted.received.corr.clone(), accepted.received.entity.clone());
-        let response = if self.authorized(&accepted, &own) {
-            match accepted.command {
-                Command::New(new) => self.new_queue(session, &corr, &new),
-                Command::Sub => self.subscribe(session, &entity, now, messages),
-                Command::Key(key) => self.secure(&entity, key, false),
-                Command::SKey(key) => self.secure(&entity, key, true),
-                Command::Ack(id) => self.acknowledge(session, &entity, &id),
-                Command::Get => self.get(session, &entity),
-                Command::Off => self.suspend(&entity),
-                Command::Del => self.delete(session, &entity, now),
-                Command::Send { flags, body } => {
-                    let limit = self.open(session).map_or(0, |open| open.agreed.session.layout.message_limit);
-                    self.receive(&entity, flags, body, limit, now)
-                }
-                Command::Ping => Response::Pong,
-                Command::Prxy { router, password } => {
-                    match self.request_relay(session, &corr, router, password, now) {
-                        Some(response) => response,
-                        None => return,
-                    }
-                }
-                Command::Pfwd { version, key, sealed } => {
-                    match self.forward(session, &corr, &entity, version, &key, &sealed, now) {
-                        Some(response) => response,
-                        None => return,
-                    }
-                }
-                Command::Rfwd { sealed } => self.forwarded(session, &corr, &sealed, now),
-                // Known to the protocol, not to this router yet.
-                _ => Response::Err(SmpError::Command(CommandError::Unknown)),
+        let Received { corr, entity, .. } = accepted.received;
+        let response = match accepted.command {
+            Command::New(new) => self.new_queue(session, &corr, &new),
+            // An earlier command of the same block may have deleted the queue since it was verified.
+            Command::Sub | Command::Ack(_) | Command::Get if self.store.by_recipient(&entity).is_none() => {
+                Response::Err(SmpError::Auth)
             }
-        } else {
-            Response::Err(SmpError::Auth)
+            Command::Sub => self.subscribe(session, &entity, now, messages),
+            Command::Key(key) => self.secure(&entity, key, false),
+            Command::SKey(key) => self.secure(&entity, key, true),
+            Command::Ack(id) => self.acknowledge(session, &entity, &id),
+            Command::Get => self.get(session, &entity),
+            Command::Off => self.suspend(&entity),
+            Command::Del => self.delete(session, &entity, now),
+            Command::Send { flags, body } => {
+                let limit = self.open(session).map_or(0, |open| open.agreed.session.layout.message_limit);
+                self.receive(&entity, flags, body, limit, now)
+            }
+            Command::Ping => Response::Pong,
+            Command::Prxy { router, password } => {
+                match self.request_relay(session, &corr, router, password, now) {
+                    Some(response) => response,
+                    None => return,
+                }
+            }
+            Command::Pfwd { version, key, sealed } => {
+                match self.forward(session, &corr, &entity, version, &key, &sealed, now) {
+                    Some(response) => response,
+                    None => return,
+                }
+            }
+            Command::Rfwd { sealed } => self.forwarded(session, &corr, &sealed, now),
+            // Known to the protocol, not to this router yet.
+            _ => Response::Err(SmpError::Command(CommandError::Unknown)),
         };
         replies.push(Reply { corr, entity, response });
     }
@@ -259,7 +98,7 @@ impl Router {
         for _ in 0..3 {
             let recipient = EntityId::from(self.fresh_id());
             let sender = EntityId::from(self.fresh_id());
-            let queue = Queue::new(new.auth_key.clone(), secret.clone(), sender.clone(), new.queue.mode());
+            let queue = Queue::new(new.auth_key, secret.clone(), sender.clone(), new.queue.mode());
             if !self.store.insert(recipient.clone(), queue) {
                 continue;
             }
@@ -304,7 +143,9 @@ impl Router {
             }
             self.collect_end(before, entity.clone(), Response::End, now);
         }
-        if let Some(response) = self.next_message(session, entity) {
+        if self.room(session) <= messages.len() {
+            self.defer(session, entity);
+        } else if let Some(response) = self.next_message(session, entity) {
             messages.push(Reply { corr: CorrId::EMPTY, entity: entity.clone(), response });
         }
         Response::Sok { service: None }
@@ -327,10 +168,8 @@ impl Router {
         if self.holds(session).is_none_or(|holds| holds.get(entity) != Some(&Hold::Subscribed(None))) {
             return;
         }
-        if self.is_full(session) {
-            if let Some(peer) = self.sessions.get_mut(&session) {
-                peer.deferred.insert(entity.clone());
-            }
+        if self.room(session) == 0 {
+            self.defer(session, entity);
         } else if let Some(response) = self.next_message(session, entity) {
             self.send(session, vec![Reply { corr: CorrId::EMPTY, entity: entity.clone(), response }]);
         }
@@ -355,23 +194,19 @@ impl Router {
         }
     }
 
-    /// ACK (RC-31 to RC-34). An empty id removes nothing: a subscriber gets the same message again.
+    /// ACK (RC-31 to RC-34). With the id of what was delivered, that is done with; it may have been removed by another
+    /// session. With an empty id nothing is removed: a subscriber gets the same message again.
     fn acknowledge(&mut self, session: SessionNo, entity: &EntityId, id: &MsgId) -> Response {
-        let no_message = Response::Err(SmpError::NoMsg);
-        let Some(hold) = self.holds(session).and_then(|holds| holds.get_mut(entity)) else {
-            return no_message;
+        let hold = self.holds(session).and_then(|holds| holds.get_mut(entity));
+        let subscribed = matches!(hold, Some(Hold::Subscribed(_)));
+        let Some(Hold::Subscribed(delivered) | Hold::Fetched(delivered)) = hold else {
+            return Response::Err(SmpError::NoMsg);
         };
-        let subscribed = matches!(hold, Hold::Subscribed(_));
-        let (Hold::Subscribed(delivered) | Hold::Fetched(delivered)) = hold;
-        let Some(current) = delivered else { return no_message };
-        if !id.is_empty() && id != current {
-            return no_message;
+        if delivered.take_if(|delivered| id.is_empty() || delivered == id).is_none() {
+            return Response::Err(SmpError::NoMsg);
         }
-        if !id.is_empty() {
-            *delivered = None;
-            if let Some(queue) = self.store.by_recipient(entity) {
-                queue.remove(id);
-            }
+        if let Some(queue) = self.store.by_recipient(entity) {
+            queue.remove(id);
         }
         if subscribed { self.next_message(session, entity).unwrap_or(Response::Ok) } else { Response::Ok }
     }
@@ -399,7 +234,9 @@ impl Router {
 
     /// DEL (RC-37, RC-38).
     fn delete(&mut self, session: SessionNo, entity: &EntityId, now: u64) -> Response {
-        self.store.delete(entity);
+        if !self.store.delete(entity) {
+            return Response::Err(SmpError::Auth);
+        }
         if let Some(subscriber) = self.subscribers.remove(entity) {
             if let Some(holds) = self.holds(subscriber) {
                 holds.remove(entity);
@@ -414,7 +251,7 @@ impl Router {
         Response::Ok
     }
 
-    /// SEND (SN-2 to SN-6); its length is checked after its authorization.
+    /// SEND (SN-2 to SN-6). Its length is checked after its authorization, and before whether the queue is suspended.
     fn receive(
         &mut self,
         entity: &EntityId,
@@ -428,11 +265,11 @@ impl Router {
         let Some((recipient, queue)) = self.store.by_sender(entity) else {
             return Response::Err(SmpError::Auth);
         };
-        if queue.suspended {
-            return Response::Err(SmpError::Auth);
-        }
         if body.len() > limit {
             return Response::Err(SmpError::LargeMsg);
+        }
+        if queue.suspended {
+            return Response::Err(SmpError::Auth);
         }
         let recipient = recipient.clone();
         let time = i64::try_from(now / super::SECOND).unwrap_or(i64::MAX);
@@ -466,9 +303,10 @@ impl Router {
                         // The relay knows the inner command by the forward that carried it.
                         seen.corr = corr.clone();
                         self.see(|| Sight::Received(seen));
-                        let ids = (accepted.received.corr.clone(), accepted.received.entity.clone());
+                        let (corr, entity) =
+                            (accepted.received.corr.clone(), accepted.received.entity.clone());
                         let limit = forwarded.session.layout.message_limit;
-                        (ids.0, ids.1, self.execute_forwarded(accepted, &key, limit, now))
+                        (corr, entity, self.execute_forwarded(accepted, &key, limit, now))
                     }
                 }
             }
@@ -493,8 +331,8 @@ impl Router {
         if !allowed {
             return Response::Err(SmpError::Command(CommandError::Prohibited));
         }
-        if !self.authorized(&accepted, own) {
-            return Response::Err(SmpError::Auth);
+        if let Err(error) = self.verify(&accepted, own) {
+            return Response::Err(error);
         }
         let entity = accepted.received.entity;
         match accepted.command {

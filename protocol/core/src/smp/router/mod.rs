@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `queues` | queues and their messages: what survives a restart |
 //! | `sessions` | transport sessions: handshake, blocks in and out, what waits to be written |
-//! | `commands` | verification and the meaning of each command |
+//! | `verify` | who may give a command |
+//! | `commands` | what each command does |
 //! | `proxy` | sessions with other routers and the commands forwarded over them |
 //!
 //! Contract: after each call, drain [`Router::poll`]; for each session that it names as writable, write what
@@ -15,6 +16,7 @@ mod commands;
 mod proxy;
 mod queues;
 mod sessions;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -25,7 +27,7 @@ pub use self::proxy::DialFailure;
 use self::proxy::Relays;
 pub use self::queues::{Content, Offered, Queue, QueueStore, Stored};
 use self::sessions::Peer;
-use crate::crypto::keys::{Ed448Secret, Ed25519Secret};
+use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, KeyType};
 use crate::observe::{SessionNo, Sight};
 use crate::smp::response::Response;
 use crate::transport::{RouterCredentials, SUPPORTED};
@@ -105,6 +107,8 @@ pub struct Router {
     rng: ChaCha20Rng,
     store: QueueStore,
     sessions: BTreeMap<SessionNo, Peer>,
+    /// Sessions whose client's hello has not come, by when it must.
+    handshakes: BTreeSet<(u64, SessionNo)>,
     next_session: u64,
     /// Which session subscribed to a queue, by recipient id.
     subscribers: BTreeMap<EntityId, SessionNo>,
@@ -121,9 +125,24 @@ pub struct Router {
 /// Keys that nobody has, so that a refusal costs as much as a verification (AU-6).
 #[derive(Debug)]
 struct Dummies {
-    ed25519: crate::crypto::keys::AuthPublicKey,
-    ed448: crate::crypto::keys::AuthPublicKey,
-    x25519: crate::crypto::keys::AuthPublicKey,
+    ed25519: AuthPublicKey,
+    ed448: AuthPublicKey,
+    x25519: AuthPublicKey,
+}
+
+impl Dummies {
+    fn generate(rng: &mut ChaCha20Rng) -> Self {
+        let mut key = |key_type| AuthSecretKey::generate(key_type, rng).public();
+        Self { ed25519: key(KeyType::Ed25519), ed448: key(KeyType::Ed448), x25519: key(KeyType::X25519) }
+    }
+
+    fn of(&self, key_type: KeyType) -> &AuthPublicKey {
+        match key_type {
+            KeyType::Ed25519 => &self.ed25519,
+            KeyType::Ed448 => &self.ed448,
+            KeyType::X25519 => &self.x25519,
+        }
+    }
 }
 
 impl Router {
@@ -134,18 +153,14 @@ impl Router {
         store: QueueStore,
         mut rng: ChaCha20Rng,
     ) -> Self {
-        use crate::crypto::keys::{AuthPublicKey, X25519Secret};
-        let dummies = Dummies {
-            ed25519: AuthPublicKey::Ed25519(Ed25519Secret::generate(&mut rng).public()),
-            ed448: AuthPublicKey::Ed448(Ed448Secret::generate(&mut rng).public()),
-            x25519: AuthPublicKey::X25519(X25519Secret::generate(&mut rng).public()),
-        };
+        let dummies = Dummies::generate(&mut rng);
         Self {
             config,
             credentials,
             rng,
             store,
             sessions: BTreeMap::new(),
+            handshakes: BTreeSet::new(),
             next_session: 0,
             subscribers: BTreeMap::new(),
             relays: Relays::default(),
@@ -205,7 +220,7 @@ impl Router {
 
     /// When [`Router::timeout`] is to be called, in nanoseconds since the epoch.
     pub fn next_timeout(&self) -> Option<u64> {
-        let handshake = self.sessions.values().filter_map(Peer::deadline).min();
+        let handshake = self.handshakes.first().map(|(deadline, _)| *deadline);
         [self.ends_due, self.relays.next_timeout(), handshake].into_iter().flatten().min()
     }
 
@@ -216,13 +231,10 @@ impl Router {
             self.flush_ends();
         }
         self.relay_timeouts(now);
-        let slow: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(_, peer)| peer.deadline().is_some_and(|deadline| deadline <= now))
-            .map(|(session, _)| *session)
-            .collect();
-        for session in slow {
+        while let Some(&(deadline, session)) = self.handshakes.first()
+            && deadline <= now
+        {
+            self.handshakes.remove(&(deadline, session));
             self.close(session);
         }
     }

@@ -1,16 +1,16 @@
 //! The router as a proxy: one session with each relay that its clients asked for, and the commands forwarded over it
 //! (PX-1 to PX-6, PX-11, PX-13).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::commands::Reply;
+use super::verify::Reply;
 use super::{Router, RouterEvent};
 use crate::crypto::certificate::{Chain, SignedKey};
 use crate::crypto::keys::X25519Public;
 use crate::observe::{Kind, Layer, Seen, SessionNo, Sight};
 use crate::smp::client::{Client, ClientEvent};
 use crate::smp::error::{BrokerError, HandshakeFailure, ProxyError, SmpError, TransportError};
-use crate::smp::forward;
+use crate::smp::forward::{self, ForwardError};
 use crate::smp::response::Response;
 use crate::smp::version::FORWARD_VERSIONS;
 use crate::transport::{ClientHandshake, HandshakeError, SUPPORTED};
@@ -35,8 +35,8 @@ pub(super) struct Relays {
     open: BTreeMap<SessionNo, RelaySession>,
     /// Relays that failed lately, until when they are not tried again, and how they failed.
     failed: BTreeMap<Vec<u8>, (u64, BrokerError)>,
-    /// When forwards time out, oldest first.
-    deadlines: VecDeque<(u64, SessionNo, CorrId)>,
+    /// By when relays must answer: their hello (the empty id), or what was forwarded with this correlation id.
+    deadlines: BTreeSet<(u64, SessionNo, CorrId)>,
 }
 
 #[derive(Debug)]
@@ -44,9 +44,13 @@ struct RelaySession {
     address: RouterAddress,
     key: Vec<u8>,
     client: Option<Client>,
+    /// Absent until the relay's hello came, which it must by the time in `due`.
     shown: Option<Shown>,
-    waiting: Vec<(SessionNo, CorrId)>,
-    pending: BTreeMap<CorrId, Forward>,
+    due: u64,
+    /// PRXY that wait for it.
+    waiting: Vec<Proxied>,
+    /// PFWD that wait for answers, and until when, by the correlation id of their RFWD.
+    pending: BTreeMap<CorrId, (u64, Proxied)>,
 }
 
 /// What PKEY tells a client about the session with the relay.
@@ -58,8 +62,9 @@ struct Shown {
     signed_key: SignedKey,
 }
 
+/// A client's command that waits for a relay.
 #[derive(Debug)]
-struct Forward {
+struct Proxied {
     client: SessionNo,
     corr: CorrId,
     entity: EntityId,
@@ -79,7 +84,7 @@ impl Relays {
     }
 
     pub(super) fn next_timeout(&self) -> Option<u64> {
-        self.deadlines.front().map(|(due, ..)| *due)
+        self.deadlines.first().map(|(due, ..)| *due)
     }
 }
 
@@ -110,13 +115,15 @@ impl Router {
             return Some(Response::Err(SmpError::Proxy(ProxyError::BasicAuth)));
         }
         let key = relay_key(&address);
+        let proxied = Proxied { client: session, corr: corr.clone(), entity: EntityId::EMPTY };
         if let Some(relay) =
             self.relays.by_address.get(&key).and_then(|number| self.relays.open.get_mut(number))
         {
             if let Some(shown) = &relay.shown {
                 return Some(pkey(shown));
             }
-            relay.waiting.push((session, corr.clone()));
+            relay.waiting.push(proxied);
+            self.count_proxied(session);
             return None;
         }
         if let Some((until, error)) = self.relays.failed.get(&key) {
@@ -126,18 +133,28 @@ impl Router {
             self.relays.failed.remove(&key);
         }
         let number = self.new_session();
+        let due = now.saturating_add(self.config.forward_timeout);
         self.relays.by_address.insert(key.clone(), number);
+        self.relays.deadlines.insert((due, number, CorrId::EMPTY));
         let relay = RelaySession {
             address: address.clone(),
             key,
             client: None,
             shown: None,
-            waiting: vec![(session, corr.clone())],
+            due,
+            waiting: vec![proxied],
             pending: BTreeMap::new(),
         };
         self.relays.open.insert(number, relay);
+        self.count_proxied(session);
         self.events.push_back(RouterEvent::Dial { session: number, address });
         None
+    }
+
+    fn count_proxied(&mut self, client: SessionNo) {
+        if let Some(peer) = self.sessions.get_mut(&client) {
+            peer.proxied += 1;
+        }
     }
 
     /// The connection asked for by [`RouterEvent::Dial`] is up; `tls_session` is its tls-unique.
@@ -163,31 +180,41 @@ impl Router {
             DialFailure::Network => BrokerError::Network,
             DialFailure::Timeout => BrokerError::Timeout,
         };
-        self.relay_ended(session, &error, true, now);
+        self.relay_ended(session, &error, now);
     }
 
     pub(super) fn relay_closed(&mut self, session: SessionNo, now: u64) {
-        if self.relays.is_open(session) {
-            self.see(|| Sight::Closed { session });
-            self.relay_ended(session, &BrokerError::Network, false, now);
-        }
+        self.relay_ended(session, &BrokerError::Network, now);
     }
 
-    /// Answers everybody who waits for the relay with `error` and forgets its session.
-    fn relay_ended(&mut self, session: SessionNo, error: &BrokerError, remember: bool, now: u64) {
+    /// Answers everybody who waits for the relay with `error` and forgets its session. A relay that did not get as far as
+    /// to be shown to clients is not tried again for a while (PX-6).
+    fn relay_ended(&mut self, session: SessionNo, error: &BrokerError, now: u64) {
         let Some(relay) = self.relays.open.remove(&session) else { return };
         self.relays.by_address.remove(&relay.key);
-        if remember {
+        self.relays.deadlines.remove(&(relay.due, session, CorrId::EMPTY));
+        self.forget_events(session);
+        if relay.client.is_some() {
+            self.see(|| Sight::Closed { session });
+        }
+        if relay.shown.is_none() {
             let until = now.saturating_add(self.config.relay_memory);
             self.relays.failed.retain(|_, (until, _)| *until > now);
             self.relays.failed.insert(relay.key, (until, error.clone()));
         }
-        for (client, corr) in relay.waiting {
-            self.send(client, vec![Reply { corr, entity: EntityId::EMPTY, response: broker(error.clone()) }]);
+        for (own, (due, _)) in &relay.pending {
+            self.relays.deadlines.remove(&(*due, session, own.clone()));
         }
-        for forward in relay.pending.into_values() {
-            self.answer_forward(forward, broker(error.clone()));
+        let pending = relay.pending.into_values().map(|(_, proxied)| proxied);
+        for proxied in relay.waiting.into_iter().chain(pending) {
+            self.answer_proxied(proxied, broker(error.clone()));
         }
+    }
+
+    /// The same, and has its connection closed.
+    fn close_relay(&mut self, session: SessionNo, error: &BrokerError, now: u64) {
+        self.relay_ended(session, error, now);
+        self.events.push_back(RouterEvent::Close(session));
     }
 
     /// PFWD: passes a client's sealed command on. `None`: the answer comes with the relay's.
@@ -218,20 +245,15 @@ impl Router {
             .ok()
             .and_then(|command| client.request_with(own.clone(), EntityId::EMPTY, &command, None).ok());
         if sent.is_none() {
-            return Some(Response::Err(SmpError::LargeMsg));
+            return Some(broker(BrokerError::Transport(TransportError::LargeMsg)));
         }
-        let forward = Forward { client: session, corr: corr.clone(), entity: entity.clone() };
-        relay.pending.insert(own.clone(), forward);
-        let size = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
-        self.relays.deadlines.push_back((
-            now.saturating_add(self.config.forward_timeout),
-            number,
-            own.clone(),
-        ));
+        let proxied = Proxied { client: session, corr: corr.clone(), entity: entity.clone() };
+        let due = now.saturating_add(self.config.forward_timeout);
+        relay.pending.insert(own.clone(), (due, proxied));
+        self.relays.deadlines.insert((due, number, own.clone()));
         self.writable.insert(number);
-        if let Some(peer) = self.sessions.get_mut(&session) {
-            peer.proxied += 1;
-        }
+        self.count_proxied(session);
+        let size = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
         let (corr, entity) = (corr.clone(), entity.clone());
         self.see(|| {
             let passed_to = Some((number, own));
@@ -248,8 +270,8 @@ impl Router {
         None
     }
 
-    fn answer_forward(&mut self, forward: Forward, response: Response) {
-        let Forward { client, corr, entity } = forward;
+    fn answer_proxied(&mut self, proxied: Proxied, response: Response) {
+        let Proxied { client, corr, entity } = proxied;
         if let Some(peer) = self.sessions.get_mut(&client) {
             peer.proxied = peer.proxied.saturating_sub(1);
             // Its session may be read again.
@@ -264,11 +286,7 @@ impl Router {
         let Some(client) = &mut relay.client else { return };
         let hello = match client.block(block) {
             Ok(()) => client.take_hello(),
-            Err(error) => {
-                self.relay_ended(session, &relay_error(&error), true, now);
-                self.events.push_back(RouterEvent::Close(session));
-                return;
-            }
+            Err(error) => return self.close_relay(session, &relay_error(&error), now),
         };
         self.writable.insert(session);
         if let Some(hello) = hello {
@@ -288,15 +306,13 @@ impl Router {
                 Ok(shown) => {
                     let response = pkey(&shown);
                     relay.shown = Some(shown);
-                    for (client, corr) in std::mem::take(&mut relay.waiting) {
-                        let response = response.clone();
-                        self.send(client, vec![Reply { corr, entity: EntityId::EMPTY, response }]);
+                    let waiting = std::mem::take(&mut relay.waiting);
+                    self.relays.deadlines.remove(&(relay.due, session, CorrId::EMPTY));
+                    for proxied in waiting {
+                        self.answer_proxied(proxied, response.clone());
                     }
                 }
-                Err(error) => {
-                    self.relay_ended(session, &error, true, now);
-                    self.events.push_back(RouterEvent::Close(session));
-                }
+                Err(error) => self.close_relay(session, &error, now),
             }
             return;
         }
@@ -311,37 +327,44 @@ impl Router {
             // Events of a relay concern nobody here: a proxy subscribes to nothing.
             let ClientEvent::Response { corr, response, .. } = event else { continue };
             let secret = client.agreed().and_then(|agreed| agreed.secret.clone());
-            let Some(forward) = relay.pending.remove(&corr) else { continue };
+            let Some((due, proxied)) = relay.pending.remove(&corr) else { continue };
+            self.relays.deadlines.remove(&(due, session, corr.clone()));
             let response = match (response, secret) {
                 (Ok(Response::Rres { sealed }), Some(secret)) => {
+                    // Whose correlation id comes back is not compared (observed): its client could not open the rest.
                     match forward::open_forward_reply(&secret, &corr, &sealed) {
-                        Ok((client_corr, sealed)) if client_corr == forward.corr => Response::Pres { sealed },
-                        _ => Response::Err(SmpError::Proxy(ProxyError::Protocol(Box::new(SmpError::Crypto)))),
+                        Ok((_, sealed)) => Response::Pres { sealed },
+                        Err(ForwardError::Decrypt) => Response::Err(SmpError::Crypto),
+                        Err(_) => broker(BrokerError::Response("BLOCK".to_owned())),
                     }
                 }
                 (Ok(Response::Err(error)), _) => {
                     Response::Err(SmpError::Proxy(ProxyError::Protocol(Box::new(error))))
                 }
-                (Ok(_), _) => broker(BrokerError::Unexpected(String::new())),
-                (Err(_), _) => broker(BrokerError::Response(String::new())),
+                (Ok(response), _) => broker(BrokerError::Unexpected(response.tag().to_owned())),
+                (Err(_), _) => broker(BrokerError::Response("CMD SYNTAX".to_owned())),
             };
-            self.answer_forward(forward, response);
+            self.answer_proxied(proxied, response);
         }
     }
 
-    /// Gives up on forwards whose relay took too long.
+    /// Gives up on relays that took too long to greet or to answer.
     pub(super) fn relay_timeouts(&mut self, now: u64) {
-        while let Some((due, session, corr)) = self.relays.deadlines.front().cloned() {
-            if due > now {
-                return;
+        while let Some((due, session, own)) = self.relays.deadlines.first().cloned()
+            && due <= now
+        {
+            self.relays.deadlines.remove(&(due, session, own.clone()));
+            if own.is_empty() {
+                self.close_relay(session, &BrokerError::Timeout, now);
+                continue;
             }
-            self.relays.deadlines.pop_front();
             let Some(relay) = self.relays.open.get_mut(&session) else { continue };
-            let Some(forward) = relay.pending.remove(&corr) else { continue };
             if let Some(client) = &mut relay.client {
-                client.forget(&corr);
+                client.forget(&own);
             }
-            self.answer_forward(forward, broker(BrokerError::Timeout));
+            if let Some((_, proxied)) = relay.pending.remove(&own) {
+                self.answer_proxied(proxied, broker(BrokerError::Timeout));
+            }
         }
     }
 }
@@ -361,10 +384,8 @@ fn relay_error(error: &crate::smp::client::ClientError) -> BrokerError {
     let transport = match error {
         ClientError::Handshake(HandshakeError::Version) => TransportError::Version,
         ClientError::Handshake(HandshakeError::SessionId) => TransportError::Session,
-        ClientError::Handshake(HandshakeError::Identity) => {
-            TransportError::Handshake(HandshakeFailure::Identity)
-        }
-        ClientError::Handshake(HandshakeError::Certificate(_)) => {
+        // The deployed proxy tells another identity as a bad certificate.
+        ClientError::Handshake(HandshakeError::Identity | HandshakeError::Certificate(_)) => {
             TransportError::Handshake(HandshakeFailure::BadAuth)
         }
         ClientError::Handshake(_) => TransportError::Handshake(HandshakeFailure::Parse),

@@ -101,7 +101,7 @@ impl Queue {
         self.messages.is_empty()
     }
 
-    /// Removes the oldest message if it has this id.
+    /// Removes the oldest message if it has this id. An empty id is no message's.
     pub fn remove(&mut self, id: &MsgId) {
         if self.messages.front().is_some_and(|first| first.id == *id) {
             self.messages.pop_front();
@@ -149,11 +149,10 @@ impl QueueStore {
         Some((recipient, self.queues.get_mut(recipient)?))
     }
 
-    /// Forgets a queue and its messages.
-    pub fn delete(&mut self, recipient: &EntityId) {
-        if let Some(queue) = self.queues.remove(recipient) {
-            self.recipient_of.remove(&queue.sender);
-        }
+    /// Forgets a queue and its messages. `false` if there is none.
+    pub fn delete(&mut self, recipient: &EntityId) -> bool {
+        let queue = self.queues.remove(recipient);
+        queue.is_some_and(|queue| self.recipient_of.remove(&queue.sender).is_some())
     }
 
     /// How many queues there are.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::commands::{Accepted, Reply};
+use super::verify::{Accepted, Reply};
 use super::{Router, RouterEvent};
 use crate::crypto::keys::X25519Secret;
 use crate::observe::{Layer, Seen, SessionNo, Sight};
 use crate::smp::error::SmpError;
 use crate::smp::response::Response;
-use crate::transport::{Agreed, Packing, RouterHandshake, pack, read_transmission, unpack, write_response};
+use crate::transport::{Agreed, RouterHandshake, pack, read_transmission, unpack, write_response};
 use crate::wire::{CorrId, EntityId, MsgId};
 
 /// A client's session.
@@ -18,15 +18,18 @@ pub(super) struct Peer {
     /// Blocks that wait to be written, in order.
     blocks: VecDeque<Vec<u8>>,
     /// Queues whose delivery waits for room in `blocks`.
-    pub(super) deferred: BTreeSet<EntityId>,
-    /// Forwarded commands that wait for a relay's answer.
+    deferred: BTreeSet<EntityId>,
+    /// Its PRXY and PFWD that wait for a relay.
     pub(super) proxied: usize,
 }
 
 #[derive(Debug)]
 enum State {
-    Handshake { handshake: Option<RouterHandshake>, deadline: u64 },
+    /// Its hello is awaited until the deadline.
+    Handshake { handshake: Box<RouterHandshake>, deadline: u64 },
     Open(Box<Open>),
+    /// It is to be closed; what it still sends is not read.
+    Closing,
 }
 
 /// A session after its handshake.
@@ -51,21 +54,14 @@ impl Peer {
     pub(super) fn open(&self) -> Option<&Open> {
         match &self.state {
             State::Open(open) => Some(open),
-            State::Handshake { .. } => None,
+            State::Handshake { .. } | State::Closing => None,
         }
     }
 
     pub(super) fn open_mut(&mut self) -> Option<&mut Open> {
         match &mut self.state {
             State::Open(open) => Some(open),
-            State::Handshake { .. } => None,
-        }
-    }
-
-    pub(super) fn deadline(&self) -> Option<u64> {
-        match &self.state {
-            State::Handshake { handshake: Some(_), deadline } => Some(*deadline),
-            State::Handshake { handshake: None, .. } | State::Open(_) => None,
+            State::Handshake { .. } | State::Closing => None,
         }
     }
 }
@@ -82,19 +78,19 @@ impl Router {
         let started =
             RouterHandshake::start(&self.credentials, self.config.versions, tls_session, alpn, &mut self.rng);
         let mut blocks = VecDeque::new();
-        let handshake = match started {
+        let state = match started {
             Ok((hello, handshake)) => {
                 blocks.push_back(hello);
                 self.writable.insert(session);
-                Some(handshake)
+                let deadline = now.saturating_add(self.config.handshake_timeout);
+                self.handshakes.insert((deadline, session));
+                State::Handshake { handshake: Box::new(handshake), deadline }
             }
             Err(_) => {
                 self.events.push_back(RouterEvent::Close(session));
-                None
+                State::Closing
             }
         };
-        let deadline = now.saturating_add(self.config.handshake_timeout);
-        let state = State::Handshake { handshake, deadline };
         let peer = Peer { state, blocks, deferred: BTreeSet::new(), proxied: 0 };
         self.sessions.insert(session, peer);
         session
@@ -136,19 +132,28 @@ impl Router {
                     self.subscribers.remove(queue);
                 }
             }
+            if let State::Handshake { deadline, .. } = peer.state {
+                self.handshakes.remove(&(deadline, session));
+            }
             self.ends.remove(&session);
-            self.writable.remove(&session);
         } else {
             self.relay_closed(session, now);
         }
+        self.forget_events(session);
+    }
+
+    /// No event names a session that is gone.
+    pub(super) fn forget_events(&mut self, session: SessionNo) {
+        self.writable.remove(&session);
+        self.events.retain(|event| *event != RouterEvent::Close(session));
     }
 
     pub(super) fn close(&mut self, session: SessionNo) {
-        self.events.push_back(RouterEvent::Close(session));
-        if let Some(peer) = self.sessions.get_mut(&session) {
-            // Nothing that it still sends is read, and its deadline does not come again.
-            peer.state = State::Handshake { handshake: None, deadline: 0 };
+        let Some(peer) = self.sessions.get_mut(&session) else { return };
+        if let State::Handshake { deadline, .. } = std::mem::replace(&mut peer.state, State::Closing) {
+            self.handshakes.remove(&(deadline, session));
         }
+        self.events.push_back(RouterEvent::Close(session));
     }
 
     /// A block arrived on a session.
@@ -159,14 +164,15 @@ impl Router {
         }
         let Some(peer) = self.sessions.get_mut(&session) else { return };
         let content = match &mut peer.state {
-            State::Handshake { handshake, .. } => {
-                let agreed = handshake.take().map(|handshake| handshake.client_hello(block));
-                match agreed {
-                    Some(Ok((agreed, key))) => {
+            State::Closing => return,
+            State::Handshake { handshake, deadline } => {
+                match handshake.client_hello(block) {
+                    Ok((agreed, key)) => {
+                        self.handshakes.remove(&(*deadline, session));
                         peer.state = State::Open(Box::new(Open { agreed, key, holds: BTreeMap::new() }));
                     }
                     // A router refuses a hello by closing, without a word (D54).
-                    Some(Err(_)) | None => self.close(session),
+                    Err(_) => self.close(session),
                 }
                 return;
             }
@@ -180,31 +186,36 @@ impl Router {
 
     /// Answers a block that can't be read: one error, and the session goes on (TR-32).
     fn unreadable(&mut self, session: SessionNo) {
-        self.send(session, vec![Reply::block_error(CorrId::EMPTY)]);
+        self.send(session, vec![Reply::error(CorrId::EMPTY, SmpError::Block)]);
     }
 
     fn content(&mut self, session: SessionNo, content: &[u8], now: u64) {
         let Ok(items) = unpack(content) else { return self.unreadable(session) };
-        let (mut refused, mut accepted) = (Vec::new(), Vec::new());
+        let Some(own) = self.open(session).map(|open| open.key.clone()) else { return };
+        let (mut refused, mut unverified, mut verified) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
-            let Some(open) = self.sessions.get(&session).and_then(Peer::open) else { return };
-            match read_transmission(&open.agreed.session, item) {
-                Err(_) => refused.push(Reply::block_error(CorrId::EMPTY)),
-                Ok(received) => match Accepted::check(received, &open.agreed.session.layout) {
-                    Ok(command) => {
-                        let seen = command.seen(session, Layer::Session, item.len());
-                        self.see(|| Sight::Received(seen));
-                        accepted.push(command);
+            let Some(open) = self.open(session) else { return };
+            let accepted = match read_transmission(&open.agreed.session, item) {
+                Err(_) => Err(Reply::error(CorrId::EMPTY, SmpError::Block)),
+                Ok(received) => Accepted::check(received, &open.agreed.session.layout),
+            };
+            match accepted {
+                Err(reply) => refused.push(reply),
+                Ok(accepted) => {
+                    self.see(|| Sight::Received(accepted.seen(session, Layer::Session, item.len())));
+                    match self.verify(&accepted, &own) {
+                        Ok(()) => verified.push(accepted),
+                        Err(error) => unverified.push(accepted.reply(Response::Err(error))),
                     }
-                    Err(reply) => refused.push(reply),
-                },
+                }
             }
         }
-        // Refusals travel first, in blocks of their own, whatever stood before them (observed for mixed batches).
+        // Refusals travel first, in blocks of their own, whatever stood before them (TR-34).
+        refused.append(&mut unverified);
         self.send(session, refused);
         let (mut replies, mut messages) = (Vec::new(), Vec::new());
-        for command in accepted {
-            self.execute(session, command, now, &mut replies, &mut messages);
+        for accepted in verified {
+            self.execute(session, accepted, now, &mut replies, &mut messages);
         }
         if replies.len() <= ANSWERS_WITH_MESSAGE && !messages.is_empty() {
             replies.push(messages.remove(0));
@@ -217,10 +228,6 @@ impl Router {
 
     /// Queues transmissions for a session, packed together.
     pub(super) fn send(&mut self, session: SessionNo, replies: Vec<Reply>) {
-        self.send_packed(session, replies, Packing::RemainderLast);
-    }
-
-    fn send_packed(&mut self, session: SessionNo, replies: Vec<Reply>, packing: Packing) {
         let Some(peer) = self.sessions.get_mut(&session) else { return };
         let State::Open(open) = &mut peer.state else { return };
         let mut items = Vec::with_capacity(replies.len());
@@ -252,7 +259,7 @@ impl Router {
             items.push(item);
         }
         self.sights.append(&mut seen);
-        for content in pack(&items, packing).unwrap_or_default() {
+        for content in pack(&items).unwrap_or_default() {
             if let Ok(block) = open.agreed.codec.seal(&content) {
                 peer.blocks.push_back(block);
                 self.writable.insert(session);
@@ -260,9 +267,17 @@ impl Router {
         }
     }
 
-    /// Whether a delivery to the session has to wait.
-    pub(super) fn is_full(&self, session: SessionNo) -> bool {
-        self.sessions.get(&session).is_some_and(|peer| peer.blocks.len() >= self.config.outgoing_blocks)
+    /// How many blocks may be queued for the session before deliveries to it have to wait.
+    pub(super) fn room(&self, session: SessionNo) -> usize {
+        let waiting = self.sessions.get(&session).map_or(0, |peer| peer.blocks.len());
+        self.config.outgoing_blocks.saturating_sub(waiting)
+    }
+
+    /// Delivers the queue's first message when there is room (SN-16).
+    pub(super) fn defer(&mut self, session: SessionNo, queue: &EntityId) {
+        if let Some(peer) = self.sessions.get_mut(&session) {
+            peer.deferred.insert(queue.clone());
+        }
     }
 
     /// Collects an event for another session's subscription; it is sent with others when the interval ends (D34).
@@ -279,7 +294,7 @@ impl Router {
                 .into_iter()
                 .map(|(entity, response)| Reply { corr: CorrId::EMPTY, entity, response })
                 .collect();
-            self.send_packed(session, replies, Packing::RemainderFirst);
+            self.send(session, replies);
         }
     }
 }

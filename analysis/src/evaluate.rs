@@ -1,0 +1,323 @@
+//! The metrics of a run: for every policy and every colluding set, what the closed form says, what drawing picks says, and
+//! what the simulated network shows.
+//!
+//! | metric | the share of | that |
+//! |---|---|---|
+//! | `both_ends_seen` | conversations | have a message path of which the set sees both ends |
+//! | `path_both_ends_seen` | message paths, two a conversation | have both ends seen by the set |
+//! | `conversation_both_ends_seen` | conversations | show both users' addresses to the set, on whatever paths |
+//! | `both_ends_seen_ever` | conversations | as the first, counting proxies picked again after a session ended |
+//! | `…_monte_carlo` | drawn conversations | the same, without a network |
+//! | `link_by_forward_precision`, `…_recall` | guessed pairs, pairs that write | are right, are found: see [`crate::attack`] |
+//! | `link_by_time_precision`, `…_recall` | | |
+//!
+//! The first three count the proxies picked first and are compared with the exact probability for the scenario's routers
+//! ([`crate::enumerate`]), where all users have the same routers.
+
+use sxlab_simnet::network::{OperatorIdx, RouterIdx};
+use sxlab_simnet::observe::{Log, VantageId};
+use sxlab_simnet::scenario::Scenario;
+use sxlab_simnet::selection::Policy;
+use sxlab_simnet::truth::Truth;
+
+use crate::attack::{self, Score, Timing};
+use crate::enumerate::{self, Exposure, RouterRow, RoutersError};
+use crate::montecarlo::{self, routers::ExposureCounts};
+use crate::observed::{self, Seen};
+use crate::report::{AttackRow, Estimate, ThreeWays};
+use crate::results::Metric;
+use crate::sightings::Sightings;
+use crate::stats::{self, Check, Dyad, ResampleError};
+
+/// Conversations drawn for each policy.
+const DRAWN: u64 = 1_000_000;
+
+/// The largest deviation that counts as agreement between drawn conversations and the exact probability.
+const DRAWN_MARGIN: f64 = 0.005;
+
+/// What one policy's run left.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyRun<'a> {
+    /// The policy.
+    pub policy: Policy,
+    /// Everything seen.
+    pub log: &'a Log,
+    /// What really happened.
+    pub truth: &'a Truth,
+    /// Simulated time, in nanoseconds.
+    pub span_ns: u64,
+}
+
+/// Why a run can't be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// The scenario's routers can't be enumerated.
+    #[error(transparent)]
+    Routers(#[from] RoutersError),
+    /// There is nothing to estimate from.
+    #[error(transparent)]
+    Resample(#[from] ResampleError),
+}
+
+/// The numbers of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Evaluation {
+    /// For `summary.json`.
+    pub metrics: Vec<Metric>,
+    /// For the report's table.
+    pub three_ways: Vec<ThreeWays>,
+    /// For the report's table of attacks.
+    pub attacks: Vec<AttackRow>,
+    /// What a reader must know of these numbers.
+    pub remarks: Vec<String>,
+}
+
+/// A comparison before it is adjusted for the number of comparisons.
+struct Compared {
+    metric: &'static str,
+    policy: Policy,
+    set: Vec<String>,
+    check: Check,
+    n: u64,
+    effective_n: f64,
+    monte_carlo: Option<Estimate>,
+}
+
+/// Evaluates the runs of a scenario. `seed` is for drawing picks.
+///
+/// # Errors
+/// [`EvaluateError`] for a scenario without the roles that its policies need, or runs without conversations.
+pub fn evaluate(scenario: &Scenario, runs: &[PolicyRun<'_>], seed: u64) -> Result<Evaluation, EvaluateError> {
+    let mut evaluation = Evaluation::default();
+    let mut compared = Vec::new();
+    for run in runs {
+        let drawn = draw(scenario, run, seed)?;
+        for (index, set) in scenario.analysis.colluding.iter().enumerate() {
+            let drawn = drawn.as_ref().and_then(|drawn| drawn.get(index));
+            network(scenario, run, set, drawn, &mut compared, &mut evaluation)?;
+            attacks(scenario, run, set, &mut evaluation);
+        }
+    }
+    let mut checks: Vec<Check> = compared.iter().map(|c| c.check).collect();
+    stats::adjust(&mut checks);
+    for (compared, check) in compared.into_iter().zip(checks) {
+        let group = group(compared.policy, &compared.set);
+        let metric = Metric::checked(compared.metric, &group, &check, compared.n);
+        evaluation.metrics.push(Metric { effective_n: Some(compared.effective_n), ..metric });
+        evaluation.three_ways.push(ThreeWays {
+            metric: compared.metric.to_owned(),
+            policy: compared.policy.name().to_owned(),
+            set: compared.set,
+            closed_form: Some(check.expected),
+            monte_carlo: compared.monte_carlo,
+            simulated: Some(Estimate { estimate: check.estimate, interval: check.interval, n: compared.n }),
+            effective_n: Some(compared.effective_n),
+            verdict: Some(check.verdict),
+            margin: Some(check.margin),
+            detectable: Some(check.detectable),
+        });
+    }
+    if !scenario.network.user_added.is_empty() {
+        evaluation.remarks.push(
+            "Users have different routers in this scenario, so there is no closed form for it: shares are counted, not compared."
+                .to_owned(),
+        );
+    }
+    Ok(evaluation)
+}
+
+/// The operators of a set, by name.
+pub fn set_names(scenario: &Scenario, set: &[OperatorIdx]) -> Vec<String> {
+    set.iter()
+        .filter_map(|&operator| scenario.network.operator(operator))
+        .map(|operator| operator.name.clone())
+        .collect()
+}
+
+/// The group of a metric: `<policy>/<operator>+<operator>`.
+pub fn group(policy: Policy, set: &[String]) -> String {
+    format!("{policy}/{}", set.join("+"))
+}
+
+fn routers_of(scenario: &Scenario, set: &[OperatorIdx]) -> Vec<RouterIdx> {
+    scenario.network.iter().filter(|(_, router)| set.contains(&router.operator)).map(|(index, _)| index).collect()
+}
+
+/// The scenario's routers as all users list them; nothing where users' lists differ.
+fn rows(scenario: &Scenario) -> Option<Vec<RouterRow>> {
+    let network = &scenario.network;
+    network.user_added.is_empty().then(|| {
+        network
+            .iter()
+            .map(|(index, router)| RouterRow {
+                operator: network.listed_operator(index).map(OperatorIdx::index),
+                storage: router.roles.storage,
+                proxy: router.roles.proxy,
+            })
+            .collect()
+    })
+}
+
+/// Draws conversations and counts what every colluding set sees of them. Under the policy "single" there is nothing to draw:
+/// the run's router is what it is.
+fn draw(
+    scenario: &Scenario,
+    run: &PolicyRun<'_>,
+    seed: u64,
+) -> Result<Option<Vec<ExposureCounts>>, EvaluateError> {
+    let Some(rows) = rows(scenario).filter(|_| run.policy != Policy::Single) else { return Ok(None) };
+    let sets: Vec<Vec<bool>> = scenario.analysis.colluding.iter().map(|set| controlled(scenario, set)).collect();
+    let drawing = montecarlo::Run::new(seed);
+    Ok(Some(montecarlo::routers::simulate(&rows, run.policy, &sets, DRAWN, &drawing)?))
+}
+
+fn controlled(scenario: &Scenario, set: &[OperatorIdx]) -> Vec<bool> {
+    scenario.network.routers.iter().map(|router| set.contains(&router.operator)).collect()
+}
+
+/// The exact probabilities for a set. Under the policy "single" they depend on which router it is: all or nothing.
+fn exact(scenario: &Scenario, run: &PolicyRun<'_>, set: &[OperatorIdx]) -> Result<Option<Exposure>, EvaluateError> {
+    let Some(rows) = rows(scenario) else { return Ok(None) };
+    let mut controlled = controlled(scenario, set);
+    if run.policy == Policy::Single {
+        let single = run.truth.conversations.first().map(|conversation| conversation.to_a.router);
+        let held = single.and_then(|router| controlled.get(router.index()).copied()).unwrap_or_default();
+        controlled.fill(held);
+    }
+    Ok(Some(enumerate::exposure(&rows, run.policy, &controlled)?))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
+fn float(n: u64) -> f64 {
+    n as f64
+}
+
+/// The shares of a set in the simulated network, compared with the exact ones where there are such.
+fn network(
+    scenario: &Scenario,
+    run: &PolicyRun<'_>,
+    set: &[OperatorIdx],
+    drawn: Option<&ExposureCounts>,
+    compared: &mut Vec<Compared>,
+    evaluation: &mut Evaluation,
+) -> Result<(), EvaluateError> {
+    let names = set_names(scenario, set);
+    let seen = observed::seen(run.log, run.truth, &routers_of(scenario, set));
+    let exact = exact(scenario, run, set)?;
+    let drawn_share = |count: u64, counts: &ExposureCounts| Estimate {
+        estimate: float(count) / float(counts.conversations.max(1)),
+        interval: counts.interval(count),
+        n: counts.conversations,
+    };
+    let ways: [(&'static str, Vec<Dyad>, Option<f64>, Option<Estimate>); 3] = [
+        (
+            "both_ends_seen",
+            dyads(run.truth, &seen, |s| vec![s.on_one_path()]),
+            exact.map(|e| e.conversation_on_one_path),
+            drawn.map(|d| drawn_share(d.conversation_on_one_path(), d)),
+        ),
+        (
+            "path_both_ends_seen",
+            dyads(run.truth, &seen, |s| vec![s.path_to_first, s.path_to_reply]),
+            exact.map(|e| e.path),
+            drawn.map(|d| Estimate { estimate: d.path(), interval: d.path_interval(), n: 2 * d.conversations }),
+        ),
+        (
+            "conversation_both_ends_seen",
+            dyads(run.truth, &seen, |s| vec![s.anywhere]),
+            exact.map(|e| e.conversation_anywhere),
+            drawn.map(|d| drawn_share(d.conversation_anywhere, d)),
+        ),
+    ];
+    let group = group(run.policy, &names);
+    for (metric, dyads, expected, monte_carlo) in ways {
+        let effect = stats::dyadic_effect(&dyads)?;
+        let (hits, n) = (effect.effective_hits(), effect.effective_n());
+        match expected {
+            Some(expected) => {
+                let check = stats::check(hits, n, expected, scenario.analysis.margin);
+                compared.push(Compared {
+                    metric,
+                    policy: run.policy,
+                    set: names.clone(),
+                    check,
+                    n: effect.n,
+                    effective_n: n,
+                    monte_carlo,
+                });
+                if let Some(drawn) = monte_carlo {
+                    let check = stats::check(drawn.estimate * float(drawn.n), float(drawn.n), expected, DRAWN_MARGIN);
+                    let name = format!("{metric}_monte_carlo");
+                    evaluation.metrics.push(Metric {
+                        low: Some(drawn.interval.low),
+                        high: Some(drawn.interval.high),
+                        ..Metric::checked(&name, &group, &check, drawn.n)
+                    });
+                }
+            }
+            None => {
+                let interval = stats::proportion(hits, n);
+                let metric = Metric::plain(metric, &group, hits / n, Some(interval), effect.n);
+                evaluation.metrics.push(Metric { effective_n: Some(n), ..metric });
+            }
+        }
+    }
+    let ever = stats::dyadic_effect(&dyads(run.truth, &seen, |s| vec![s.on_one_path_ever]))?;
+    let interval = stats::proportion(ever.effective_hits(), ever.effective_n());
+    let share = ever.effective_hits() / ever.effective_n();
+    let metric = Metric::plain("both_ends_seen_ever", &group, share, Some(interval), ever.n);
+    evaluation.metrics.push(Metric { effective_n: Some(ever.effective_n()), ..metric });
+    Ok(())
+}
+
+/// What was seen of conversations as observations that depend on each other where they share a user.
+fn dyads(truth: &Truth, seen: &[Seen], hits: impl Fn(&Seen) -> Vec<bool>) -> Vec<Dyad> {
+    truth
+        .conversations
+        .iter()
+        .zip(seen)
+        .flat_map(|(conversation, seen)| {
+            let users = (conversation.a.0, conversation.b.0);
+            hits(seen).into_iter().map(move |hit| Dyad { users, hit })
+        })
+        .collect()
+}
+
+/// Both attacks on a set's observations, scored.
+fn attacks(scenario: &Scenario, run: &PolicyRun<'_>, set: &[OperatorIdx], evaluation: &mut Evaluation) {
+    let held: Vec<VantageId> =
+        routers_of(scenario, set).into_iter().filter_map(|router| run.log.router(router)).collect();
+    let sightings = Sightings::of(&run.log.view(&held));
+    // What an attacker knows of the network's usual latency: one hop between routers, and some.
+    let timing = Timing { window_ns: 2 * scenario.latency.default_ns + 100_000_000, span_ns: run.span_ns };
+    let guesses = [
+        ("link_by_forward", "by forward", attack::by_forward(&sightings)),
+        ("link_by_time", "by time", attack::by_time(&sightings, timing)),
+    ];
+    let names = set_names(scenario, set);
+    let group = group(run.policy, &names);
+    for (metric, attack, links) in guesses {
+        let Score { guessed, right, pairs } = attack::score(&links, run.truth);
+        let share = |n: u64| (n > 0).then(|| estimate(right, n));
+        let (precision, recall) = (share(guessed), share(pairs));
+        for (what, share) in [("precision", precision), ("recall", recall)] {
+            if let Some(share) = share {
+                let name = format!("{metric}_{what}");
+                evaluation.metrics.push(Metric::plain(&name, &group, share.estimate, Some(share.interval), share.n));
+            }
+        }
+        if let Some(recall) = recall {
+            evaluation.attacks.push(AttackRow {
+                attack: attack.to_owned(),
+                policy: run.policy.name().to_owned(),
+                set: names.clone(),
+                precision,
+                recall,
+            });
+        }
+    }
+}
+
+fn estimate(k: u64, n: u64) -> Estimate {
+    Estimate { estimate: float(k) / float(n), interval: stats::proportion(float(k), float(n)), n }
+}

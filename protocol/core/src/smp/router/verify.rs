@@ -1,0 +1,161 @@
+//! Who may give a command.
+//!
+//! A transmission passes three gates, in this order: its command parses (CMD SYNTAX, CMD UNKNOWN), it has the
+//! authorization and entity that its command takes (AU-7 to AU-11), its authorization verifies (AUTH). All of a block's
+//! transmissions pass them before the first is carried out, and refusals are answered before anything else of the
+//! block (TR-34): first those of [`Accepted::check`], then those of [`Router::verify`].
+
+use super::Router;
+use crate::crypto::keys::{AuthPublicKey, KeyType, X25519Secret};
+use crate::observe::{Layer, Seen, SessionNo};
+use crate::smp::command::Command;
+use crate::smp::error::{CommandError, SmpError};
+use crate::smp::response::Response;
+use crate::smp::version::Layout;
+use crate::transport::{Authorization, Received};
+use crate::wire::{CorrId, EntityId};
+
+/// An answer or event before it is encoded for its session.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    pub(super) corr: CorrId,
+    pub(super) entity: EntityId,
+    pub(super) response: Response,
+}
+
+impl Reply {
+    /// An error that names no entity.
+    pub(super) fn error(corr: CorrId, error: SmpError) -> Self {
+        Self { corr, entity: EntityId::EMPTY, response: Response::Err(error) }
+    }
+}
+
+/// A transmission that passed the gates before verification.
+#[derive(Clone, Debug)]
+pub(super) struct Accepted {
+    pub(super) received: Received,
+    authorization: Authorization,
+    pub(super) command: Command,
+}
+
+/// Who gives a command: what its authorization is checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Party {
+    /// Nobody in particular: no authorization, no entity.
+    Anyone,
+    /// Somebody with an entity but without a key.
+    Bearer,
+    /// The queue's sender, with a key once the queue is secured.
+    Sender,
+    /// Who creates a queue: a key in the command, no entity.
+    Creator,
+    /// Who owns the entity: a key and the entity.
+    Owner,
+}
+
+fn party(command: &Command) -> Party {
+    match command {
+        Command::Ping | Command::Prxy { .. } | Command::Rfwd { .. } | Command::Rslv(_) => Party::Anyone,
+        Command::Pfwd { .. } | Command::LGet => Party::Bearer,
+        Command::Send { .. } => Party::Sender,
+        Command::New(_) => Party::Creator,
+        _ => Party::Owner,
+    }
+}
+
+impl Accepted {
+    /// Parses the command and checks that it has the authorization and the entity that it takes.
+    pub(super) fn check(received: Received, layout: &Layout) -> Result<Self, Reply> {
+        if !received.right_session {
+            return Err(Reply::error(received.corr, SmpError::Session));
+        }
+        let Some(authorization) = received.authorization.clone() else {
+            return Err(Reply::error(received.corr, SmpError::Block));
+        };
+        let (signed, entity) = (!authorization.is_none(), !received.entity.is_empty());
+        let command = Command::decode(&received.command, layout).and_then(|command| {
+            let problem = match party(&command) {
+                Party::Anyone => (signed || entity).then_some(CommandError::HasAuth),
+                Party::Bearer if !entity => Some(CommandError::NoEntity),
+                Party::Bearer => signed.then_some(CommandError::HasAuth),
+                Party::Sender => (!entity).then_some(CommandError::NoEntity),
+                Party::Creator if !signed => Some(CommandError::NoAuth),
+                Party::Creator => entity.then_some(CommandError::HasAuth),
+                Party::Owner => (!signed || !entity).then_some(CommandError::NoAuth),
+            };
+            problem.map_or(Ok(command), Err)
+        });
+        match command {
+            Ok(command) => Ok(Self { received, authorization, command }),
+            Err(error) => Err(Reply {
+                corr: received.corr,
+                entity: received.entity,
+                response: Response::Err(SmpError::Command(error)),
+            }),
+        }
+    }
+
+    /// The answer to this transmission.
+    pub(super) fn reply(&self, response: Response) -> Reply {
+        Reply { corr: self.received.corr.clone(), entity: self.received.entity.clone(), response }
+    }
+
+    pub(super) fn seen(&self, session: SessionNo, layer: Layer, size: usize) -> Seen {
+        Seen {
+            session,
+            kind: self.command.kind(),
+            layer,
+            entity: self.received.entity.clone(),
+            corr: self.received.corr.clone(),
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            passed_to: None,
+        }
+    }
+
+    fn verifies(&self, key: &AuthPublicKey, own: &X25519Secret) -> bool {
+        self.authorization.verifies(key, &self.received.text, &self.received.corr, own)
+    }
+
+    /// The type of the key that the authorization was made with, if there is one.
+    fn key_type(&self) -> Option<KeyType> {
+        match self.authorization {
+            Authorization::None => None,
+            Authorization::Ed25519(_) => Some(KeyType::Ed25519),
+            Authorization::Ed448(_) => Some(KeyType::Ed448),
+            Authorization::Authenticator(_) => Some(KeyType::X25519),
+        }
+    }
+}
+
+impl Router {
+    /// Whether the transmission is authorized by the party that its command is for; the refusal if not. An absent queue is
+    /// AUTH before a service signature is looked at.
+    pub(super) fn verify(&mut self, accepted: &Accepted, own: &X25519Secret) -> Result<(), SmpError> {
+        let entity = &accepted.received.entity;
+        let queue_keys = match (&accepted.command, party(&accepted.command)) {
+            (_, Party::Anyone | Party::Bearer) => return Ok(()),
+            (Command::New(new), _) => Some(vec![new.auth_key]),
+            (Command::SKey(key), _) => self.store.by_sender(entity).map(|_| vec![*key]),
+            (_, Party::Sender) => {
+                self.store.by_sender(entity).map(|(_, queue)| queue.sender_key.into_iter().collect())
+            }
+            _ => self.store.by_recipient(entity).map(|queue| queue.recipient_keys.clone()),
+        };
+        // Service signatures belong to service sessions (SV-7), which this router does not open.
+        if queue_keys.is_some() && accepted.received.service_signature.is_some() {
+            return Err(SmpError::Service);
+        }
+        let Some(key_type) = accepted.key_type() else {
+            // Without authorization only SEND gets here; a queue that is not secured takes it (RC-21).
+            return if queue_keys.is_some_and(|keys| keys.is_empty()) { Ok(()) } else { Err(SmpError::Auth) };
+        };
+        let keys = queue_keys.unwrap_or_default();
+        let mut candidates = keys.iter().filter(|key| key.key_type() == key_type).peekable();
+        if candidates.peek().is_none() {
+            // Absent queues and keys of another type cost what a wrong key costs (AU-6): one verification of the kind
+            // that the authorization implies, with a key that nobody has.
+            std::hint::black_box(accepted.verifies(self.dummies.of(key_type), own));
+        }
+        if candidates.any(|key| accepted.verifies(key, own)) { Ok(()) } else { Err(SmpError::Auth) }
+    }
+}

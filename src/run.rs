@@ -1,0 +1,185 @@
+//! `sxlab run`: simulates a scenario under each of its policies and writes a report.
+
+mod results;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use sxlab_simnet::engine::{self, EngineError, Outcome as EngineOutcome, Progress};
+use sxlab_simnet::observe::TraceHash;
+use sxlab_simnet::scenario::{Overrides, Scenario};
+use sxlab_simnet::seed::Streams;
+use sxlab_simnet::selection::Policy;
+use sxlab_simnet::workload::Plan;
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output;
+
+/// Simulate a scenario under each of its policies and write a report.
+#[derive(Args, Debug, Default)]
+pub(crate) struct RunArgs {
+    /// The scenario file; without one, the built-in scenario of two operators.
+    scenario: Option<PathBuf>,
+    /// What simulates the network.
+    #[arg(long, value_enum, default_value_t)]
+    engine: Engine,
+    /// The seed, in place of the scenario's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where results go; an older result directory of that name is replaced [default: out/SCENARIO-seed-N].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Run twice, compare, and write no results; shows the first event that differs.
+    #[arg(long)]
+    check_determinism: bool,
+    /// With --check-determinism: so many seeds, from the first upwards.
+    #[arg(long, value_name = "N", requires = "check_determinism", value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
+    /// The trace for a workload of kind "trace", in place of the scenario's.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write every observation to trace.jsonl, too.
+    #[arg(long)]
+    write_trace: bool,
+    /// Print the summary as one JSON document on the standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What simulates the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// Real nodes on real TLS in turmoil's simulated network.
+    #[default]
+    Turmoil,
+    /// Population scale; not in this version.
+    Events,
+}
+
+/// One policy's run.
+struct Finished {
+    policy: Policy,
+    outcome: EngineOutcome,
+}
+
+/// Runs the subcommand.
+pub(crate) fn run(args: RunArgs) -> Outcome {
+    if args.engine == Engine::Events {
+        return Err(Failure::usage("--engine events is not in this version, --engine turmoil is"));
+    }
+    let overrides = Overrides { seed: args.seed, trace: args.trace.clone() };
+    let scenario = match &args.scenario {
+        Some(file) => Scenario::load(file, &overrides),
+        None => Scenario::builtin(&overrides),
+    }
+    .map_err(Failure::usage)?;
+    if args.check_determinism { check_determinism(&args, &scenario) } else { report(&args, &scenario) }
+}
+
+/// The command that repeats the run.
+fn replay(args: &RunArgs, seed: u64) -> String {
+    let mut line = "sxlab run".to_owned();
+    if let Some(file) = &args.scenario {
+        line.push_str(&format!(" {}", file.display()));
+    }
+    line.push_str(&format!(" --seed {seed}"));
+    if let Some(trace) = &args.trace {
+        line.push_str(&format!(" --trace {}", trace.display()));
+    }
+    line
+}
+
+fn plan(scenario: &Scenario, streams: &Streams) -> Result<Plan, Failure> {
+    let plan = Plan::new(scenario, streams).map_err(Failure::usage)?;
+    if plan.population.conversations.is_empty() {
+        return Err(Failure::usage("the scenario has no conversations: nobody would write to anybody"));
+    }
+    Ok(plan)
+}
+
+#[expect(clippy::disallowed_methods, reason = "wall_seconds tells how long the machine took; nothing depends on it")]
+fn report(args: &RunArgs, scenario: &Scenario) -> Outcome {
+    let begun = Instant::now();
+    let streams = Streams::new(scenario.seed);
+    let plan = plan(scenario, &streams)?;
+    output::note(format_args!(
+        "{}: {} users, {} conversations, {} messages, {} routers, seed {}",
+        scenario.name,
+        plan.population.users.len(),
+        plan.population.conversations.len(),
+        plan.sends.len(),
+        scenario.network.routers.len(),
+        scenario.seed,
+    ));
+    let directory = match &args.out {
+        Some(directory) => directory.clone(),
+        None => Path::new("out").join(format!("{}-seed-{}", scenario.name, scenario.seed)),
+    };
+    let directory = sxlab_analysis::results::OutputDir::create(&directory).map_err(Failure::usage)?;
+    let replay = replay(args, scenario.seed);
+    let mut runs = Vec::new();
+    for &policy in &scenario.policies {
+        let outcome = simulate(scenario, &plan, policy, &streams)
+            .map_err(|error| Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})")))?;
+        runs.push(Finished { policy, outcome });
+    }
+    let run = results::Run { scenario, plan: &plan, runs: &runs, replay, write_trace: args.write_trace };
+    let summary = results::write(&run, directory, || begun.elapsed().as_secs_f64())?;
+    if args.json { output::json(&summary) } else { Ok(()) }
+}
+
+/// Runs one policy with a progress bar on a terminal.
+fn simulate(
+    scenario: &Scenario,
+    plan: &Plan,
+    policy: Policy,
+    streams: &Streams,
+) -> Result<EngineOutcome, EngineError> {
+    let bar = ProgressBar::new(plan.sends.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{prefix:18} [{bar:32}] {pos}/{len} messages  {msg}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_prefix(policy.name());
+    let outcome = engine::run(scenario, plan, policy, streams, &mut |progress: Progress| {
+        let (established, all) = progress.established;
+        if established < all {
+            bar.set_message(format!("{established} of {all} conversations set up"));
+        } else {
+            bar.set_message(format!("{} s simulated", progress.simulated_ns / 1_000_000_000));
+        }
+        bar.set_position(progress.delivered.0 as u64);
+    });
+    bar.finish_and_clear();
+    outcome
+}
+
+/// Runs everything twice for each seed and compares.
+fn check_determinism(args: &RunArgs, scenario: &Scenario) -> Outcome {
+    for seed in scenario.seed..scenario.seed.saturating_add(args.seeds.unwrap_or(1)) {
+        let streams = Streams::new(seed);
+        let plan = plan(scenario, &streams)?;
+        let mut hashes = Vec::new();
+        for &policy in &scenario.policies {
+            let again = || {
+                simulate(scenario, &plan, policy, &streams).map_err(|error| {
+                    let replay = replay(args, seed);
+                    Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})"))
+                })
+            };
+            let (first, second) = (again()?, again()?);
+            if let Some(difference) = first.log.first_difference(&second.log) {
+                let line = format!("seed {seed}, {policy}: not deterministic: {difference}");
+                return Err(Failure::new(Exit::Failures, line));
+            }
+            if first.trace_hash() != second.trace_hash() {
+                let line = format!("seed {seed}, {policy}: not deterministic: the same events, another truth");
+                return Err(Failure::new(Exit::Failures, line));
+            }
+            hashes.push((policy.name(), first.trace_hash()));
+        }
+        output::note(format_args!("seed {seed}: equal twice, trace hash {}", TraceHash::of_parts(hashes)));
+    }
+    Ok(())
+}

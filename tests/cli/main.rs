@@ -1,0 +1,14 @@
+//! The command line: the built program on loopback, its exit codes, its streams.
+
+#[cfg(test)]
+mod catalogue;
+#[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod routers;
+#[cfg(test)]
+mod usage;

@@ -1,0 +1,127 @@
+//! The program: run to its end, or in the background. Nothing here waits longer than [`LIMIT`].
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// Far beyond what anything takes, even on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How a run ended.
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// The one line that goes with a failure.
+    pub(crate) fn failure(&self, code: i32) -> &str {
+        assert_eq!(self.code, code, "{}", self.stderr);
+        assert_eq!(self.stdout, "", "a failure has no data");
+        let line = self.stderr.strip_suffix('\n').unwrap();
+        assert!(!line.contains('\n'), "more than one line: {line}");
+        line.strip_prefix("sxlab: ").unwrap()
+    }
+
+    /// The data of a good run.
+    pub(crate) fn data(&self) -> &str {
+        assert_eq!(self.code, 0, "{}", self.stderr);
+        &self.stdout
+    }
+
+    /// The JSON document of a good run.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(self.data()).unwrap()
+    }
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sxlab"));
+    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) async fn sxlab(args: &[&str]) -> Ended {
+    ended(command(args).spawn().unwrap()).await
+}
+
+/// Runs the program to its end with an input.
+pub(crate) async fn sxlab_with_input(args: &[&str], input: &str) -> Ended {
+    let mut child = command(args).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+    ended(child).await
+}
+
+async fn ended(child: Child) -> Ended {
+    let output = timeout(LIMIT, child.wait_with_output()).await.expect("ends in time").unwrap();
+    Ended {
+        code: output.status.code().expect("ends by itself"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// The program in the background; killed, by its own id, when dropped.
+pub(crate) struct Background {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Background {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut child = command(args).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// The next line of its data.
+    pub(crate) async fn line(&mut self) -> String {
+        let line = timeout(LIMIT, self.lines.next_line()).await.expect("a line in time");
+        line.unwrap().expect("a line before the end")
+    }
+
+    /// Waits for its end and gives the exit code.
+    pub(crate) async fn code(mut self) -> i32 {
+        timeout(LIMIT, self.child.wait()).await.expect("ends in time").unwrap().code().unwrap()
+    }
+
+    /// Kills it and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// A router of ours on a port that the system chose, and its address.
+pub(crate) async fn router(args: &[&str]) -> (Background, String) {
+    let mut router = Background::start(&[&["serve", "smp"], args].concat());
+    let address = router.line().await;
+    (router, address)
+}
+
+/// A path in a directory of the test's own, which is removed when dropped.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(test: &str) -> Self {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        Self(directory)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
