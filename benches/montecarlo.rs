@@ -19,9 +19,7 @@ fn paths(c: &mut Criterion) {
     group.sample_size(20);
     let run = Run { threads: NonZeroUsize::new(1), ..Run::new(1) };
     let draw = |draw| simulate(SHARE, draw, &[PICKS], TRIALS, &run);
-    for (name, kind) in
-        [("both ends", Draw::BothEnds), ("three hops", Draw::ThreeHops), ("pinned end", Draw::PinnedEnd)]
-    {
+    for (name, kind) in [("both ends", Draw::BothEnds), ("three hops", Draw::ThreeHops)] {
         // The same seed draws the same number of pairs each time.
         let pairs = draw(kind).map_or(0, |counts| counts.pairs);
         group.throughput(Throughput::Elements(pairs));

@@ -11,8 +11,8 @@ use sxlab_analysis::montecarlo::paths::{Draw, simulate};
 use crate::exit::{Failure, Outcome};
 use crate::output;
 
-/// Paths that are drawn unless --trials says how many trials: a few seconds on one core.
-const BUDGET: f64 = 1e9;
+/// Paths that are drawn for each form unless --trials says how many trials: some seconds on one core.
+const BUDGET: f64 = 4e9;
 /// The most and the fewest trials that the budget gives.
 const TRIALS: (f64, f64) = (1000.0, 1e7);
 
@@ -160,12 +160,12 @@ fn monte_carlo(
 fn affordable_trials(args: &ModelArgs, draw: Draw) -> Option<u64> {
     let (s, paths) = (args.share, args.paths as f64);
     // 64 trials go on together until each is decided: about ln 64 times as long as one takes on average.
-    let (taking_part, hit) = match draw {
-        Draw::BothEnds => (1.0, s * s),
-        Draw::ThreeHops => (1.0, s * s * s),
-        Draw::PinnedEnd => (1.0, s),
+    let hit = match draw {
+        Draw::BothEnds => s * s,
+        Draw::ThreeHops => s * s * s,
+        Draw::PinnedEnd => s,
     };
-    let per_trial = taking_part * paths.min(5.0 / hit);
+    let per_trial = paths.min(5.0 / hit);
     let (fewest, most) = TRIALS;
     let trials = (BUDGET / per_trial).min(most);
     (trials >= fewest).then_some(trials as u64)

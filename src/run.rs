@@ -99,7 +99,10 @@ fn plan(scenario: &Scenario, streams: &Streams) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
-#[expect(clippy::disallowed_methods, reason = "wall_seconds tells how long the machine took; nothing depends on it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "wall_seconds tells how long the machine took; nothing depends on it"
+)]
 fn report(args: &RunArgs, scenario: &Scenario) -> Outcome {
     let begun = Instant::now();
     let streams = Streams::new(scenario.seed);
@@ -121,8 +124,9 @@ fn report(args: &RunArgs, scenario: &Scenario) -> Outcome {
     let replay = replay(args, scenario.seed);
     let mut runs = Vec::new();
     for &policy in &scenario.policies {
-        let outcome = simulate(scenario, &plan, policy, &streams)
-            .map_err(|error| Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})")))?;
+        let outcome = simulate(scenario, &plan, policy, &streams).map_err(|error| {
+            Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})"))
+        })?;
         runs.push(Finished { policy, outcome });
     }
     let run = results::Run { scenario, plan: &plan, runs: &runs, replay, write_trace: args.write_trace };
@@ -174,7 +178,8 @@ fn check_determinism(args: &RunArgs, scenario: &Scenario) -> Outcome {
                 return Err(Failure::new(Exit::Failures, line));
             }
             if first.trace_hash() != second.trace_hash() {
-                let line = format!("seed {seed}, {policy}: not deterministic: the same events, another truth");
+                let line =
+                    format!("seed {seed}, {policy}: not deterministic: the same events, another truth");
                 return Err(Failure::new(Exit::Failures, line));
             }
             hashes.push((policy.name(), first.trace_hash()));

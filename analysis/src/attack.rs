@@ -53,10 +53,15 @@ pub struct Timing {
 /// all pairs.
 const FALSE_LINKS: f64 = 1.0;
 
+/// Windows on either side of the one that counts, from which chance is learnt.
+const NEIGHBOURS: u64 = 10;
+
 /// Links addresses whose sendings are followed by deliveries more often than chance explains.
 ///
-/// For a pair of addresses with `a` sendings and `b` deliveries in all, `a·b·window/span` deliveries fall into the window by
-/// chance; a pair is linked when the number seen has a probability (Poisson) below one in as many as there are pairs.
+/// What chance explains is the larger of two rates: with `a` sendings and `b` deliveries of a pair, `a·b·window/span` for
+/// users who are active at any time alike; and what falls into the windows before and after the one that counts, for users
+/// who are active at the same times without writing to each other. A pair is linked when the number seen in the window has a
+/// probability (Poisson) below one in as many as there are pairs.
 pub fn by_time(seen: &Sightings, timing: Timing) -> BTreeSet<Link> {
     let mut sendings: BTreeMap<&str, u64> = BTreeMap::new();
     for passed in &seen.passed_on {
@@ -66,23 +71,26 @@ pub fn by_time(seen: &Sightings, timing: Timing) -> BTreeSet<Link> {
     for delivered in &seen.delivered {
         *deliveries.entry(&delivered.to).or_default() += 1;
     }
-    let mut together: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    let mut together: BTreeMap<(&str, &str), Near> = BTreeMap::new();
+    let around = timing.window_ns.saturating_mul(NEIGHBOURS);
     let mut first = 0;
     for delivered in &seen.delivered {
-        let earliest = delivered.at_ns.saturating_sub(timing.window_ns);
+        let earliest = delivered.at_ns.saturating_sub(around + timing.window_ns);
         while seen.passed_on.get(first).is_some_and(|passed| passed.at_ns < earliest) {
             first += 1;
         }
-        let recent = seen.passed_on.get(first..).unwrap_or_default();
-        // One sender counts once for one delivery, however often it sent within the window.
-        let senders: BTreeSet<&str> = recent
-            .iter()
-            .take_while(|passed| passed.at_ns <= delivered.at_ns)
-            .map(|passed| passed.from.as_str())
-            .filter(|from| *from != delivered.to)
-            .collect();
-        for from in senders {
-            *together.entry((from, &delivered.to)).or_default() += 1;
+        let latest = delivered.at_ns.saturating_add(around);
+        let near = seen.passed_on.get(first..).unwrap_or_default().iter();
+        for passed in
+            near.take_while(|passed| passed.at_ns <= latest).filter(|passed| passed.from != delivered.to)
+        {
+            let near = together.entry((&passed.from, &delivered.to)).or_default();
+            let delay = delivered.at_ns.checked_sub(passed.at_ns);
+            if delay.is_some_and(|delay| delay <= timing.window_ns) {
+                near.within += 1;
+            } else {
+                near.outside += 1;
+            }
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
@@ -91,14 +99,25 @@ pub fn by_time(seen: &Sightings, timing: Timing) -> BTreeSet<Link> {
     let share = rate(timing.window_ns) / rate(timing.span_ns.max(1));
     together
         .into_iter()
-        .filter(|((from, to), count)| {
+        .filter(|((from, to), near)| {
             let sent = sendings.get(from).copied().unwrap_or_default();
             let got = deliveries.get(to).copied().unwrap_or_default();
-            let by_chance = rate(sent) * rate(got) * share;
-            *count >= 2 && poisson_tail(*count, by_chance) * pairs < FALSE_LINKS
+            let at_any_time = rate(sent) * rate(got) * share;
+            let at_the_same_times = (rate(near.outside) + 0.5) / rate(2 * NEIGHBOURS);
+            let by_chance = at_any_time.max(at_the_same_times);
+            near.within >= 2 && poisson_tail(near.within, by_chance) * pairs < FALSE_LINKS
         })
         .map(|((from, to), _)| Link { from: from.to_owned(), to: to.to_owned() })
         .collect()
+}
+
+/// Sendings of one address near deliveries to another.
+#[derive(Clone, Copy, Debug, Default)]
+struct Near {
+    /// In the window before a delivery.
+    within: u64,
+    /// In the windows around that one.
+    outside: u64,
 }
 
 /// The probability of `count` or more events where `mean` are expected.
@@ -142,15 +161,9 @@ pub struct Score {
 pub fn score(links: &BTreeSet<Link>, truth: &Truth) -> Score {
     let users: BTreeMap<&str, UserIdx> =
         truth.addresses.iter().map(|used| (used.address.as_str(), used.user)).collect();
-    let wrote: BTreeSet<(UserIdx, UserIdx)> = truth
-        .sent
-        .iter()
-        .filter_map(|sent| {
-            let conversation = truth.conversations.get(sent.key.conversation.index())?;
-            let (a, b) = (conversation.a, conversation.b);
-            Some(if sent.key.from_a { (a, b) } else { (b, a) })
-        })
-        .collect();
+    // Both ends of a conversation write: if nothing else, the confirmations that set it up.
+    let wrote: BTreeSet<(UserIdx, UserIdx)> =
+        truth.conversations.iter().flat_map(|c| [(c.a, c.b), (c.b, c.a)]).collect();
     let right = links
         .iter()
         .filter_map(|link| Some((*users.get(link.from.as_str())?, *users.get(link.to.as_str())?)))

@@ -83,6 +83,14 @@ struct Compared {
     monte_carlo: Option<Estimate>,
 }
 
+/// A share of a set: what was seen in the simulated network, the exact value, and what drawing gave.
+struct Way {
+    metric: &'static str,
+    dyads: Vec<Dyad>,
+    exact: Option<f64>,
+    drawn: Option<Estimate>,
+}
+
 /// Evaluates the runs of a scenario. `seed` is for drawing picks.
 ///
 /// # Errors
@@ -140,7 +148,12 @@ pub fn group(policy: Policy, set: &[String]) -> String {
 }
 
 fn routers_of(scenario: &Scenario, set: &[OperatorIdx]) -> Vec<RouterIdx> {
-    scenario.network.iter().filter(|(_, router)| set.contains(&router.operator)).map(|(index, _)| index).collect()
+    scenario
+        .network
+        .iter()
+        .filter(|(_, router)| set.contains(&router.operator))
+        .map(|(index, _)| index)
+        .collect()
 }
 
 /// The scenario's routers as all users list them; nothing where users' lists differ.
@@ -166,7 +179,8 @@ fn draw(
     seed: u64,
 ) -> Result<Option<Vec<ExposureCounts>>, EvaluateError> {
     let Some(rows) = rows(scenario).filter(|_| run.policy != Policy::Single) else { return Ok(None) };
-    let sets: Vec<Vec<bool>> = scenario.analysis.colluding.iter().map(|set| controlled(scenario, set)).collect();
+    let sets: Vec<Vec<bool>> =
+        scenario.analysis.colluding.iter().map(|set| controlled(scenario, set)).collect();
     let drawing = montecarlo::Run::new(seed);
     Ok(Some(montecarlo::routers::simulate(&rows, run.policy, &sets, DRAWN, &drawing)?))
 }
@@ -176,7 +190,11 @@ fn controlled(scenario: &Scenario, set: &[OperatorIdx]) -> Vec<bool> {
 }
 
 /// The exact probabilities for a set. Under the policy "single" they depend on which router it is: all or nothing.
-fn exact(scenario: &Scenario, run: &PolicyRun<'_>, set: &[OperatorIdx]) -> Result<Option<Exposure>, EvaluateError> {
+fn exact(
+    scenario: &Scenario,
+    run: &PolicyRun<'_>,
+    set: &[OperatorIdx],
+) -> Result<Option<Exposure>, EvaluateError> {
     let Some(rows) = rows(scenario) else { return Ok(None) };
     let mut controlled = controlled(scenario, set);
     if run.policy == Policy::Single {
@@ -209,31 +227,36 @@ fn network(
         interval: counts.interval(count),
         n: counts.conversations,
     };
-    let ways: [(&'static str, Vec<Dyad>, Option<f64>, Option<Estimate>); 3] = [
-        (
-            "both_ends_seen",
-            dyads(run.truth, &seen, |s| vec![s.on_one_path()]),
-            exact.map(|e| e.conversation_on_one_path),
-            drawn.map(|d| drawn_share(d.conversation_on_one_path(), d)),
-        ),
-        (
-            "path_both_ends_seen",
-            dyads(run.truth, &seen, |s| vec![s.path_to_first, s.path_to_reply]),
-            exact.map(|e| e.path),
-            drawn.map(|d| Estimate { estimate: d.path(), interval: d.path_interval(), n: 2 * d.conversations }),
-        ),
-        (
-            "conversation_both_ends_seen",
-            dyads(run.truth, &seen, |s| vec![s.anywhere]),
-            exact.map(|e| e.conversation_anywhere),
-            drawn.map(|d| drawn_share(d.conversation_anywhere, d)),
-        ),
+    let ways = [
+        Way {
+            metric: "both_ends_seen",
+            dyads: dyads(run.truth, &seen, |s| vec![s.on_one_path()]),
+            exact: exact.map(|e| e.conversation_on_one_path),
+            drawn: drawn.map(|d| drawn_share(d.conversation_on_one_path(), d)),
+        },
+        Way {
+            metric: "path_both_ends_seen",
+            dyads: dyads(run.truth, &seen, |s| vec![s.path_to_first, s.path_to_reply]),
+            exact: exact.map(|e| e.path),
+            // The two paths of a conversation depend on each other; the interval knows.
+            drawn: drawn.map(|d| Estimate {
+                estimate: d.path(),
+                interval: d.path_interval(),
+                n: d.conversations,
+            }),
+        },
+        Way {
+            metric: "conversation_both_ends_seen",
+            dyads: dyads(run.truth, &seen, |s| vec![s.anywhere]),
+            exact: exact.map(|e| e.conversation_anywhere),
+            drawn: drawn.map(|d| drawn_share(d.conversation_anywhere, d)),
+        },
     ];
     let group = group(run.policy, &names);
-    for (metric, dyads, expected, monte_carlo) in ways {
+    for Way { metric, dyads, exact, drawn: monte_carlo } in ways {
         let effect = stats::dyadic_effect(&dyads)?;
         let (hits, n) = (effect.effective_hits(), effect.effective_n());
-        match expected {
+        match exact {
             Some(expected) => {
                 let check = stats::check(hits, n, expected, scenario.analysis.margin);
                 compared.push(Compared {
@@ -246,7 +269,8 @@ fn network(
                     monte_carlo,
                 });
                 if let Some(drawn) = monte_carlo {
-                    let check = stats::check(drawn.estimate * float(drawn.n), float(drawn.n), expected, DRAWN_MARGIN);
+                    let check =
+                        stats::check(drawn.estimate * float(drawn.n), float(drawn.n), expected, DRAWN_MARGIN);
                     let name = format!("{metric}_monte_carlo");
                     evaluation.metrics.push(Metric {
                         low: Some(drawn.interval.low),
@@ -303,7 +327,13 @@ fn attacks(scenario: &Scenario, run: &PolicyRun<'_>, set: &[OperatorIdx], evalua
         for (what, share) in [("precision", precision), ("recall", recall)] {
             if let Some(share) = share {
                 let name = format!("{metric}_{what}");
-                evaluation.metrics.push(Metric::plain(&name, &group, share.estimate, Some(share.interval), share.n));
+                evaluation.metrics.push(Metric::plain(
+                    &name,
+                    &group,
+                    share.estimate,
+                    Some(share.interval),
+                    share.n,
+                ));
             }
         }
         if let Some(recall) = recall {

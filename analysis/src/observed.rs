@@ -75,11 +75,14 @@ impl<'a> Index<'a> {
             .queues
             .iter()
             .flat_map(|((router, recipient), queue)| {
-                queue.addresses.iter().filter_map(|address| Some((*router, recipient, user(address)?))).collect::<Vec<_>>()
+                queue
+                    .addresses
+                    .iter()
+                    .filter_map(|address| Some((*router, recipient, user(address)?)))
+                    .collect::<Vec<_>>()
             })
             .collect();
-        let at_proxy =
-            sightings.passed_on.iter().filter_map(|p| Some((p.proxy, user(&p.from)?))).collect();
+        let at_proxy = sightings.passed_on.iter().filter_map(|p| Some((p.proxy, user(&p.from)?))).collect();
         Self { paths, at_queue, at_proxy }
     }
 
@@ -94,10 +97,12 @@ impl<'a> Index<'a> {
                 self.paths.contains(&(relay, &queue.sender_id, proxy, from, to))
             })
         };
-        let first = |queue: &TrueQueue, from, to| queue.proxies.first().is_some_and(|&p| path(queue, p, from, to));
+        let first =
+            |queue: &TrueQueue, from, to| queue.proxies.first().is_some_and(|&p| path(queue, p, from, to));
         let ever = |queue: &TrueQueue, from, to| queue.proxies.iter().any(|&p| path(queue, p, from, to));
         let at_queue = |queue: &TrueQueue, user: UserIdx| {
-            at(queue.router).is_some_and(|router| self.at_queue.contains(&(router, &queue.recipient_id, user)))
+            at(queue.router)
+                .is_some_and(|router| self.at_queue.contains(&(router, &queue.recipient_id, user)))
         };
         let at_proxy = |queue: &TrueQueue, user: UserIdx| {
             let proxy = queue.proxies.first().and_then(|&proxy| at(proxy));

@@ -137,7 +137,8 @@ impl Reading {
             }
             Sight::Sent(seen) if seen.kind == Kind::Rfwd => {
                 let Some((relay, corr)) = &seen.passed_to else { return };
-                let (Some(from), Some(to)) = (self.peer(vantage, seen.session), self.peer(vantage, *relay)) else {
+                let (Some(from), Some(to)) = (self.peer(vantage, seen.session), self.peer(vantage, *relay))
+                else {
                     return;
                 };
                 let (from, to) = (from.clone(), to.clone());

@@ -20,7 +20,7 @@ pub fn findings(input: &ReportInput<'_>) -> Vec<String> {
         sentences.extend(together(policy, rows.filter(|r| r.set.len() == 2)));
     }
     sentences.extend(agreement(&input.three_ways));
-    sentences.extend(attack(input));
+    sentences.extend(attacks(input));
     sentences.extend(delivery(&input.delivery));
     sentences
 }
@@ -40,7 +40,7 @@ fn alone<'a>(policy: &str, rows: impl Iterator<Item = &'a ThreeWays>) -> Option<
     let (row, e, place) = worst(rows)?;
     if e.estimate == 0.0 {
         return Some(format!(
-            "Under {policy}, no operator alone saw both ends of any of {} message paths {place} \
+            "Under {policy}, no operator alone saw both ends of a message path in any of {} conversations {place} \
              (95 % interval up to {}).",
             grouped(e.n),
             percent(e.interval.high)
@@ -48,7 +48,7 @@ fn alone<'a>(policy: &str, rows: impl Iterator<Item = &'a ThreeWays>) -> Option<
     }
     let who = set_name(&row.set);
     Some(format!(
-        "Under {policy}, one operator alone, {who}, saw both ends of {} of {} message paths {place} \
+        "Under {policy}, one operator alone, {who}, saw both ends of a message path in {} of {} conversations {place} \
          (95 % interval {} to {}).",
         percent(e.estimate),
         grouped(e.n),
@@ -61,7 +61,8 @@ fn together<'a>(policy: &str, rows: impl Iterator<Item = &'a ThreeWays>) -> Opti
     let (row, e, place) = worst(rows)?;
     let who = set_name(&row.set);
     Some(format!(
-        "If two operators collude ({who}), {policy} leaves them both ends of {} of message paths {place}.",
+        "If two operators collude ({who}), {policy} leaves them both ends of a message path in {} of conversations \
+         {place}.",
         percent(e.estimate)
     ))
 }
@@ -87,26 +88,35 @@ fn agreement(rows: &[ThreeWays]) -> Option<String> {
     Some(format!("{start}{rest}."))
 }
 
-fn attack(input: &ReportInput<'_>) -> Option<String> {
-    let best = |alone: bool| {
-        input
-            .attacks
-            .iter()
-            .filter(|a| (a.set.len() == 1) == alone)
-            .max_by(|a, b| a.recall.estimate.total_cmp(&b.recall.estimate))
+/// What the best attack of one operator alone achieved, for each policy.
+fn attacks(input: &ReportInput<'_>) -> Vec<String> {
+    let mut policies: Vec<&str> = Vec::new();
+    for row in &input.attacks {
+        if !policies.contains(&row.policy.as_str()) {
+            policies.push(&row.policy);
+        }
+    }
+    let best = |policy: &&str| {
+        let alone = input.attacks.iter().filter(|a| a.set.len() == 1 && a.policy == **policy);
+        alone.max_by(|a, b| a.recall.estimate.total_cmp(&b.recall.estimate))
     };
-    let row = best(true).or(best(false))?;
-    let precision = match row.precision {
-        Some(p) => format!("{} of the pairs it named were right", percent(p.estimate)),
-        None => "it named no pair".into(),
-    };
-    Some(format!(
-        "The {} attack did best for {} under {}: it found {} of the pairs who talk, and {precision}.",
-        row.attack,
-        set_name(&row.set),
-        row.policy,
-        percent(row.recall.estimate),
-    ))
+    policies
+        .iter()
+        .filter_map(best)
+        .map(|row| {
+            let precision = match row.precision {
+                Some(p) => format!("{} of the {} pairs it named were right", percent(p.estimate), grouped(p.n)),
+                None => "it named no pair".into(),
+            };
+            format!(
+                "Under {}, the best linking attack of one operator alone ({}, {}) found {} of the pairs who write: {precision}.",
+                row.policy,
+                set_name(&row.set),
+                row.attack,
+                percent(row.recall.estimate),
+            )
+        })
+        .collect()
 }
 
 fn delivery(rows: &[DeliveryRow]) -> Option<String> {

@@ -69,9 +69,9 @@ fn findings_follow_from_the_numbers() {
     let summary = summary();
     let found = findings(&input(&summary)).join("\n");
     for part in [
-        "Under different-router, one operator alone, a, saw both ends of 25.2 % of 1,000",
-        "Under different-operator, no operator alone saw both ends of any of 1,000",
-        "If two operators collude (a + b), different-operator leaves them both ends of 100 %",
+        "Under different-router, one operator alone, a, saw both ends of a message path in 25.2 % of 1,000",
+        "Under different-operator, no operator alone saw both ends of a message path in any of 1,000",
+        "If two operators collude (a + b), different-operator leaves them both ends of a message path in 100 %",
         "4 of 4 comparisons with the exact value agree",
     ] {
         assert!(found.contains(part), "{part} is not in\n{found}");

@@ -1,18 +1,24 @@
 //! Commands forwarded through a proxy (PX-*): router 0 is the proxy, router 1 the relay.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 #![allow(missing_docs, unreachable_pub, reason = "a test crate")]
 
 mod common;
 
 use common::*;
-use sxlab_protocol::crypto::boxes::{nonce_from_corr, random_nonce, seal, seal_padded};
-use sxlab_protocol::crypto::keys::{X25519Public, X25519Secret};
+use sxlab_protocol::crypto::boxes::{nonce_from_corr, open, open_padded, reversed, seal};
+use sxlab_protocol::crypto::keys::{AuthSecretKey, X25519Public, X25519Secret};
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::forward::{FORWARD_SIZE, Relay};
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::smp::router::RouterConfig;
-use sxlab_protocol::transport::pack_one;
-use sxlab_protocol::wire::{CorrId, EntityId, MsgId, RouterAddress, VersionRange};
+use sxlab_protocol::transport::{pack_one, read_transmission, unpack};
+use sxlab_protocol::wire::{CorrId, EntityId, MsgId, RouterAddress, VersionRange, pad};
 
 /// A proxy and a relay that offers these versions.
 fn network(relay: VersionRange) -> World {
@@ -71,7 +77,9 @@ fn a_router_may_be_its_own_relay() {
 
 #[test]
 fn pkey_shows_the_versions_that_are_forwarded() {
-    for (max, shown) in [(7, None), (8, Some(8)), (10, Some(10)), (12, Some(10)), (14, Some(14)), (20, Some(20))] {
+    for (max, shown) in
+        [(7, None), (8, Some(8)), (10, Some(10)), (12, Some(10)), (14, Some(14)), (20, Some(20))]
+    {
         let mut w = network(VersionRange { min: 6, max });
         let c = w.client(20);
         let address = w.sites[1].address.clone();
@@ -167,14 +175,19 @@ fn a_proxy_may_need_a_password_or_forward_for_nobody_and_may_create_no_queues() 
 }
 
 fn nowhere() -> RouterAddress {
-    RouterAddress { hosts: vec!["nowhere.test".parse().unwrap()], port: None, identity: [0; 32], password: None }
+    RouterAddress {
+        hosts: vec!["nowhere.test".parse().unwrap()],
+        port: None,
+        identity: [0; 32],
+        password: None,
+    }
 }
 
 #[test]
 fn a_relay_that_cannot_be_reached_is_remembered_for_30_seconds() {
     let mut w = World::new();
     let c = w.client(20);
-    let mut ask = |w: &mut World, dialled: bool| {
+    let ask = |w: &mut World, dialled: bool| {
         w.hold_dials = true;
         let corr = w.post_prxy(c, &nowhere(), None);
         w.drive();
@@ -257,9 +270,8 @@ fn thirty_two_commands_wait_for_relays_and_then_the_client_is_not_read() {
     let (mut w, c, relay, recipient, q) = ready();
     let d = w.client(20);
     w.stall_relays(0);
-    let forwards: Vec<_> = (0..40)
-        .map(|_| w.core(c).forward(&relay, q.sender.clone(), &send("m"), None).unwrap())
-        .collect();
+    let forwards: Vec<_> =
+        (0..40).map(|_| w.core(c).forward(&relay, q.sender.clone(), &send("m"), None).unwrap()).collect();
     w.drive();
     assert_eq!(w.unread(c), 8);
     assert_eq!(w.ask(d, &EntityId::EMPTY, &Command::Ping, None), "PONG");
@@ -287,42 +299,61 @@ fn requests_for_relays_count_as_waiting_commands() {
     assert_eq!(w.events(c), ["ERR PROXY BROKER NETWORK"; 32]);
 }
 
-/// A raw client that plays the proxy: what it puts where into RFWD, and the answer.
-struct Forward<'a> {
-    version: u16,
-    corr: &'a str,
-    inner: Vec<u8>,
+/// A raw client that plays the proxy towards router 0.
+struct Proxy {
+    who: usize,
+    router: X25519Public,
+    fresh: X25519Secret,
 }
 
-impl Forward<'_> {
-    /// The content of RFWD before the outer box.
-    fn plain(&self, router: &X25519Public) -> Vec<u8> {
-        let fresh = X25519Secret::from_bytes([3; 32]);
-        let corr = CorrId::new(self.corr.as_bytes()).unwrap();
-        let sealed =
-            seal_padded(&fresh.dh(router), &nonce_from_corr(&corr), &self.inner, FORWARD_SIZE).unwrap();
-        let mut plain = Vec::new();
-        corr.put(&mut plain);
-        plain.extend_from_slice(&self.version.to_be_bytes());
-        fresh.public().put(&mut plain);
-        [plain, sealed].concat()
+impl Proxy {
+    fn new(w: &mut World, is_proxy: bool) -> Self {
+        let who = w.raw(20, |handshake| handshake.proxy = is_proxy);
+        let router = w.agreed(who).peer_key.unwrap();
+        Self { who, router, fresh: X25519Secret::from_bytes([3; 32]) }
     }
-}
 
-/// Gives the relay an RFWD with this content; the outer answer.
-fn rfwd(w: &mut World, proxy: usize, plain: &[u8]) -> String {
-    let secret = w.agreed(proxy).secret.clone().unwrap();
-    let sealed = seal(&secret, &nonce_from_corr(&CorrId::new(b"corr").unwrap()), plain);
-    rfwd_sealed(w, proxy, &sealed)
-}
+    /// The content of RFWD before the outer box; `inner` is padded or what else stands in the inner box.
+    fn plain(&self, version: u16, padded_inner: &[u8]) -> Vec<u8> {
+        let nonce = nonce_from_corr(&CorrId::new(b"fwd").unwrap());
+        let mut plain = b"\x03fwd".to_vec();
+        plain.extend_from_slice(&version.to_be_bytes());
+        self.fresh.public().put(&mut plain);
+        [plain, seal(&self.fresh.dh(&self.router), &nonce, padded_inner)].concat()
+    }
 
-fn rfwd_sealed(w: &mut World, proxy: usize, sealed: &[u8]) -> String {
-    let item = w.item(proxy, "corr", &EntityId::EMPTY, &[b"RFWD ", sealed].concat(), None);
-    w.write_items(proxy, &[item]);
-    let (corr, entity, text) = w.transmissions(proxy).remove(0);
-    assert_eq!(corr.as_bytes(), b"corr");
-    assert!(entity.is_empty());
-    text
+    /// RFWD with these bytes; the outer answer, or what is inside RRES.
+    fn rfwd(&self, w: &mut World, sealed: &[u8]) -> String {
+        let item = w.item(self.who, "corr", &EntityId::EMPTY, &[b"RFWD ", sealed].concat(), None);
+        w.write_items(self.who, &[item]);
+        match w.answer(self.who, &CorrId::new(b"corr").unwrap()).unwrap() {
+            (_, Some(Response::Rres { sealed })) => self.inside(w, &sealed),
+            (text, _) => text,
+        }
+    }
+
+    /// The same with the outer box made.
+    fn forward(&self, w: &mut World, plain: &[u8]) -> String {
+        let secret = w.agreed(self.who).secret.clone().unwrap();
+        self.rfwd(w, &seal(&secret, &nonce_from_corr(&CorrId::new(b"corr").unwrap()), plain))
+    }
+
+    /// The same with everything made around the content of the client's layer.
+    fn content(&self, w: &mut World, version: u16, content: &[u8]) -> String {
+        self.forward(w, &self.plain(version, &pad(content, FORWARD_SIZE).unwrap()))
+    }
+
+    fn inside(&self, w: &mut World, sealed: &[u8]) -> String {
+        let agreed = w.agreed(self.who);
+        let nonce = |corr: &[u8]| reversed(nonce_from_corr(&CorrId::new(corr).unwrap()));
+        let plain = open(agreed.secret.as_ref().unwrap(), &nonce(b"corr"), sealed).unwrap();
+        assert_eq!(plain[..4], *b"\x03fwd");
+        let content = open_padded(&self.fresh.dh(&self.router), &nonce(b"fwd"), &plain[4..]).unwrap();
+        let [item] = unpack(&content).unwrap()[..] else { panic!("one reply") };
+        let received = read_transmission(&agreed.session, item).unwrap();
+        let corr = String::from_utf8(received.corr.as_bytes().to_vec()).unwrap();
+        format!("{corr}: {}", String::from_utf8(received.command).unwrap())
+    }
 }
 
 #[test]
@@ -331,48 +362,69 @@ fn malformed_forwards_are_refused_at_the_layer_that_is_malformed() {
         let mut w = World::new();
         let a = w.client(20);
         let q = w.queue(a);
-        let x = w.raw(20, |handshake| handshake.proxy = is_proxy);
-        let router = w.agreed(x).peer_key.unwrap();
-        let item = w.item(x, "inner", &q.sender, b"SEND F m", None);
-        let good = Forward { version: 20, corr: "fwd", inner: pack_one(&item).unwrap() };
-        let plain = good.plain(&router);
-        assert_eq!(rfwd(&mut w, x, &plain), "RRES");
-        assert_eq!(w.events(a), ["MSG m"]);
-        let outer = |w: &mut World, inner: Vec<u8>| {
-            let forward = Forward { version: 20, corr: "fwd", inner };
-            rfwd(w, x, &forward.plain(&router))
+        let x = Proxy::new(&mut w, is_proxy);
+        let none = EntityId::EMPTY;
+        let inner = |w: &mut World, entity: &EntityId, command: &[u8], key: Option<&AuthSecretKey>| {
+            pack_one(&w.item(x.who, "inner", entity, command, key)).unwrap()
         };
-        // One item and unreadable content are answered inside, more items are not.
-        assert_eq!(outer(&mut w, b"garbage".to_vec()), "RRES");
-        assert_eq!(outer(&mut w, vec![]), "RRES");
-        assert_eq!(outer(&mut w, [pack_one(&item).unwrap(), b"tail".to_vec()].concat()), "RRES");
-        let two = sxlab_protocol::transport::content([&item[..], &item[..]].into_iter()).unwrap();
-        assert_eq!(outer(&mut w, two), "ERR BLOCK");
-        assert_eq!(rfwd(&mut w, x, b"garbage"), "ERR CMD SYNTAX");
-        assert_eq!(rfwd(&mut w, x, b""), "ERR CMD SYNTAX");
+        let message = inner(&mut w, &q.sender, b"SEND F m", None);
+        let subscribe = inner(&mut w, &q.recipient, b"SUB", Some(&q.key));
+        let ping = inner(&mut w, &none, b"PING", None);
+        let name = inner(&mut w, &none, b"RSLV alice.simplex", None);
+        let signed = inner(&mut w, &q.sender, b"SEND F m", Some(&q.key));
+        // An inner correlation id other than the outer one is echoed.
+        assert_eq!(x.content(&mut w, 20, &message), "inner: OK");
+        assert_eq!(x.content(&mut w, 20, &subscribe), "inner: ERR CMD PROHIBITED");
+        assert_eq!(x.content(&mut w, 20, &ping), "inner: ERR CMD PROHIBITED");
+        assert_eq!(x.content(&mut w, 20, &name), "inner: ERR CMD UNKNOWN", "until names are resolved");
+        assert_eq!(x.content(&mut w, 20, &signed), "inner: ERR AUTH");
+        // The inner version is not checked against any range.
+        assert_eq!(x.content(&mut w, 21, &message), "inner: OK");
+        assert_eq!(x.content(&mut w, 8, &message), "inner: OK");
+        let plain = x.plain(20, &pad(&message, FORWARD_SIZE).unwrap());
+        assert_eq!(x.rfwd(&mut w, &[7; 200]), "ERR CRYPTO");
+        assert_eq!(x.forward(&mut w, b"garbage"), "ERR CMD SYNTAX");
+        assert_eq!(x.forward(&mut w, b""), "ERR CMD SYNTAX");
+        assert_eq!(x.rfwd(&mut w, b""), "ERR CRYPTO");
         let mut undecryptable = plain.clone();
         *undecryptable.last_mut().unwrap() ^= 1;
-        assert_eq!(rfwd(&mut w, x, &undecryptable), "ERR CRYPTO");
-        assert_eq!(rfwd_sealed(&mut w, x, b""), "ERR CRYPTO");
-        assert_eq!(rfwd_sealed(&mut w, x, &[7; 200]), "ERR CRYPTO");
-        // At version 21 and at 8, which has no place for a service signature, it is the same for unsigned commands.
-        for version in [8, 21] {
-            let forward = Forward { version, corr: "fwd", inner: good.inner.clone() };
-            assert_eq!(rfwd(&mut w, x, &forward.plain(&router)), "RRES");
+        assert_eq!(x.forward(&mut w, &undecryptable), "ERR CRYPTO");
+        let mut two = message.clone();
+        two[0] = 2;
+        two.extend_from_slice(&message[1..]);
+        assert_eq!(x.content(&mut w, 20, &two), "ERR BLOCK");
+        assert_eq!(x.content(&mut w, 20, b"garbage"), ": ERR BLOCK");
+        let bad_padding = x.plain(20, &[0xff; FORWARD_SIZE]);
+        assert_eq!(x.forward(&mut w, &bad_padding), "ERR CRYPTO");
+        let mut other_key = plain.clone();
+        let at = other_key.windows(2).position(|bytes| bytes == b"en").unwrap();
+        other_key[at + 1] = b'p';
+        assert_eq!(x.forward(&mut w, &other_key), "ERR CMD SYNTAX");
+        if is_proxy {
+            w.assert_as_recorded("rfwd-direct", 20, &[("X", x.who)], &[]);
         }
+        assert_eq!(x.content(&mut w, 20, b""), ": ERR BLOCK");
+        assert_eq!(x.content(&mut w, 20, &[&message[..], b"tail"].concat()), ": ERR BLOCK");
     }
 }
 
 #[test]
-fn unreadable_inner_content_comes_back_to_the_client_as_the_recorded_errors() {
+fn the_relays_refusal_of_the_forward_itself_comes_as_a_protocol_error() {
     let (mut w, c, relay, recipient, q) = ready();
     let entity = relay.session_entity().unwrap();
-    let garbage = Command::Pfwd {
-        version: 20,
-        key: X25519Secret::from_bytes([1; 32]).public(),
-        sealed: random_nonce(&mut <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::seed_from_u64(1)).repeat(4),
-    };
-    assert_eq!(w.ask(c, &entity, &garbage, None), "ERR PROXY PROTOCOL CRYPTO");
+    let key = X25519Secret::from_bytes([1; 32]).public();
+    for (version, size) in [(20, 16242), (20, 50), (21, 16242), (6, 16242)] {
+        let garbage = Command::Pfwd { version, key, sealed: vec![7; size] };
+        assert_eq!(w.ask(c, &entity, &garbage, None), "ERR PROXY PROTOCOL CRYPTO");
+    }
+    // What fits into a plain block as PFWD may fit into none as RFWD.
+    let plain = w.raw(20, |handshake| handshake.send_key = false);
+    let mut command = b"PFWD \x00\x14".to_vec();
+    key.put(&mut command);
+    command.resize(command.len() + 16265, 7);
+    let item = w.item(plain, "a nonce of 24 bytes here", &entity, &command, None);
+    w.write_items(plain, &[item]);
+    assert_eq!(w.events(plain), ["ERR PROXY BROKER TRANSPORT LARGE_MSG"]);
     assert_eq!(w.events(recipient), [""; 0]);
     assert_eq!(w.forward(c, &relay, &q.sender, &send("m"), None), "in PRES: OK");
 }

@@ -1,5 +1,11 @@
 //! What a router does with queues: the requirements RC-* and SN-* as behaviours, at every version where they hold.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 #![allow(missing_docs, unreachable_pub, reason = "a test crate")]
 
 mod common;
@@ -111,7 +117,9 @@ fn recipient_and_sender_ids_do_not_stand_for_each_other_and_unknown_ids_for_noth
         let q = w.idle_queue(a);
         let unknown = EntityId::from([7; 24]);
         for entity in [&q.sender, &unknown] {
-            for command in [Command::Sub, Command::Get, Command::Off, Command::Del, Command::Ack(MsgId::EMPTY)] {
+            for command in
+                [Command::Sub, Command::Get, Command::Off, Command::Del, Command::Ack(MsgId::EMPTY)]
+            {
                 assert_eq!(w.ask(a, entity, &command, Some(&q.key)), "ERR AUTH", "{command:?}");
             }
             let command = Command::Key(sender_key(version, 1).public());

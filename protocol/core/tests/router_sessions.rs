@@ -1,5 +1,11 @@
 //! Sessions with a router: handshake, blocks, batches, authorization and syntax, byte by byte.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 #![allow(missing_docs, unreachable_pub, reason = "a test crate")]
 
 mod common;

@@ -1,5 +1,11 @@
 //! The recorded handshakes and blocks of the deployed implementation, recomputed to the byte.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 #![allow(missing_docs, unreachable_pub, reason = "a test crate")]
 
 mod common;
@@ -216,9 +222,7 @@ fn the_printed_transmissions_batches_and_blocks_recompute() {
             "none" => None,
             "ed25519" => Some(Ed25519Secret::from_seed([seed("ed25519_seed"); 32]).into()),
             "ed448" => Some(Ed448Secret::from_seed([seed("ed448_seed"); 57]).into()),
-            "x25519 authenticator" => {
-                Some(X25519Secret::from_bytes([seed("client_priv_x25519"); 32]).into())
-            }
+            "x25519 authenticator" => Some(X25519Secret::from_bytes([seed("client_priv_x25519"); 32]).into()),
             // Service sessions are not part of this.
             "x25519 authenticator + service signature" => continue,
             other => panic!("no test for {other}"),
@@ -262,10 +266,7 @@ fn check_value_of_the_first_ping_block() {
     let mut client = BlockCodec::encrypted(to_router.clone(), to_client.clone());
     let block = client.seal(&pack_one(&item).unwrap()).unwrap();
     assert_eq!(block.len(), 16384);
-    assert_eq!(
-        hex::encode(&block[..32]),
-        "8c69f422bc5eeb69505200378e7e49a3bf0630df2c312a5b7906e510796c6f8d"
-    );
+    assert_eq!(hex::encode(&block[..32]), "8c69f422bc5eeb69505200378e7e49a3bf0630df2c312a5b7906e510796c6f8d");
     assert_eq!(
         hex::encode(sha256(&block)),
         "4419953ff9fea797320c1217c68981d2bc5b9e91e8b3b11c219adcc0d06f4d3d"
@@ -279,14 +280,8 @@ fn check_value_of_the_first_step_of_the_chain() {
     let (_, mut chain): (ChainKey, ChainKey) = BlockChains::init(&check_session(), &check_secret());
     let (key, nonce) = chain.step();
     let hex_of = hex::encode::<&[u8]>;
-    assert_eq!(
-        hex_of(chain.as_bytes()),
-        "eca60a7e249855c9167dc060ce952611770d7e386047b8eb1aa7c7b1181b0f05"
-    );
-    assert_eq!(
-        hex_of(key.as_bytes()),
-        "0b99fa111f84e66af41c797608c108a8a9ec16148dba4b2fc8c4471a857848d6"
-    );
+    assert_eq!(hex_of(chain.as_bytes()), "eca60a7e249855c9167dc060ce952611770d7e386047b8eb1aa7c7b1181b0f05");
+    assert_eq!(hex_of(key.as_bytes()), "0b99fa111f84e66af41c797608c108a8a9ec16148dba4b2fc8c4471a857848d6");
     assert_eq!(hex_of(&nonce), "48e387947dce03b26b6a9540e06d5fdebab380fb03f6f673");
 }
 

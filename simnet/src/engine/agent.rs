@@ -53,13 +53,17 @@ struct Inner {
     shared: Rc<Shared>,
     routers: UserRouters,
     slots: RefCell<BTreeMap<RouterIdx, Rc<Slot>>>,
-    inboxes: RefCell<BTreeMap<(RouterIdx, EntityId), (Rc<Side>, Rc<Inbox>)>>,
+    /// By router and recipient id.
+    inboxes: RefCell<BTreeMap<(RouterIdx, EntityId), Receiving>>,
     proxies: RefCell<ProxyChoices>,
     /// Picks routers. Its own stream: whatever else happens, the same user picks in the same order.
     picks: RefCell<ChaCha8Rng>,
     /// Makes keys and nonces.
     keys: RefCell<ChaCha20Rng>,
 }
+
+/// A side of a conversation, and the queue that it receives on.
+type Receiving = (Rc<Side>, Rc<Inbox>);
 
 /// The session with one router, and the relays behind it.
 #[derive(Default)]
@@ -135,7 +139,8 @@ impl Agent {
         let used: Vec<_> = used.into_iter().collect();
         let policy = self.inner.shared.policy;
         loop {
-            let router = pick(policy, &self.inner.routers.storage, &used, &mut *self.inner.picks.borrow_mut());
+            let router =
+                pick(policy, &self.inner.routers.storage, &used, &mut *self.inner.picks.borrow_mut());
             let made = match router {
                 Some(router) => self.new_queue(side, router).await.map(|address| (router, address)),
                 None => return self.give_up("has no router to make a queue on").await,
@@ -303,7 +308,12 @@ impl Agent {
         )
     }
 
-    async fn forward(&self, proxy: RouterIdx, outbox: &Outbox, command: &Command) -> Result<(), SessionError> {
+    async fn forward(
+        &self,
+        proxy: RouterIdx,
+        outbox: &Outbox,
+        command: &Command,
+    ) -> Result<(), SessionError> {
         let session = self.session(proxy).await?;
         let relay = self.relay(proxy, outbox.router, &session).await?;
         let answer = session.forward(&relay, outbox.sender.clone(), command, Some(&outbox.key)).await;
@@ -360,7 +370,12 @@ impl Agent {
     }
 
     /// Takes a session's events until it ends, then subscribes to its queues again.
-    async fn listen(&self, router: RouterIdx, session: &Session<SimWorld>, mut events: mpsc::Receiver<Event>) {
+    async fn listen(
+        &self,
+        router: RouterIdx,
+        session: &Session<SimWorld>,
+        mut events: mpsc::Receiver<Event>,
+    ) {
         loop {
             let event = tokio::select! {
                 biased;
@@ -390,7 +405,11 @@ impl Agent {
     async fn subscribe_again(&self, router: RouterIdx) {
         let inboxes: Vec<Rc<Inbox>> = {
             let inboxes = self.inner.inboxes.borrow();
-            inboxes.iter().filter(|((at, _), _)| *at == router).map(|(_, (_, inbox))| Rc::clone(inbox)).collect()
+            inboxes
+                .iter()
+                .filter(|((at, _), _)| *at == router)
+                .map(|(_, (_, inbox))| Rc::clone(inbox))
+                .collect()
         };
         if inboxes.is_empty() {
             return;
@@ -429,7 +448,9 @@ impl Agent {
             match MessageBody::open(&inbox.router_secret, &id, &body) {
                 Ok(MessageBody::Message { body, .. }) => self.take(&side, &inbox, &body).await,
                 Ok(MessageBody::Quota { .. }) => self.inner.shared.count(|counts| counts.quota += 1),
-                Err(error) => return self.give_up(&format!("got a message that does not decrypt: {error}")).await,
+                Err(error) => {
+                    return self.give_up(&format!("got a message that does not decrypt: {error}")).await;
+                }
             }
             // Without an answer the message comes again with the next subscription, and is recognised then.
             match session.request(entity.clone(), &Command::Ack(id), Some(&inbox.key)).await {
@@ -460,11 +481,7 @@ impl Agent {
                 }
             }
             Content::Message(number, body) => {
-                let key = MessageKey {
-                    conversation: side.conversation.id,
-                    from_a: !side.is_a,
-                    seq: number,
-                };
+                let key = MessageKey { conversation: side.conversation.id, from_a: !side.is_a, seq: number };
                 let due = side.due.get();
                 if number < due {
                     self.inner.shared.count(|counts| counts.duplicates += 1);

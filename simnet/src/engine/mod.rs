@@ -184,7 +184,8 @@ fn add_router(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, router: RouterIdx
     let store = Rc::new(std::cell::RefCell::new(None::<RouterNode<SimWorld>>));
     let shared = Rc::clone(shared);
     // The first start is tried here, so that an error has a name; later ones differ in their queues only.
-    let identity = shared.identity(router).ok_or_else(|| EngineError::Network(format!("no router {name}")))?;
+    let identity =
+        shared.identity(router).ok_or_else(|| EngineError::Network(format!("no router {name}")))?;
     Acceptable::check(&identity).map_err(|error| EngineError::Router { router: name.clone(), error })?;
     sim.host(name, move || {
         // After a crash the queues are those that the crashed router had.
@@ -220,8 +221,10 @@ fn start(
 ) -> Result<RouterNode<SimWorld>, String> {
     let identity = shared.identity(router).ok_or("no such router")?;
     let seen_by = Rc::clone(shared);
-    let observer: sxlab_node::router::Observer = Rc::new(move |now, sight| seen_by.router_saw(now, router, sight));
-    RouterNode::new(world.clone(), &identity, config, queues, Some(observer)).map_err(|error| error.to_string())
+    let observer: sxlab_node::router::Observer =
+        Rc::new(move |now, sight| seen_by.router_saw(now, router, sight));
+    RouterNode::new(world.clone(), &identity, config, queues, Some(observer))
+        .map_err(|error| error.to_string())
 }
 
 fn add_region(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, region: RegionIdx) {
@@ -237,8 +240,7 @@ fn add_region(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, region: RegionIdx
         .collect();
     let shared = Rc::clone(shared);
     sim.host(host_of(&shared.scenario, place), move || {
-        let agents: Vec<_> =
-            users.iter().map(|&user| Agent::new(Rc::clone(&shared), user, place)).collect();
+        let agents: Vec<_> = users.iter().map(|&user| Agent::new(Rc::clone(&shared), user, place)).collect();
         async move {
             for agent in agents {
                 agent.start();
@@ -269,7 +271,11 @@ fn drive(
         let established = shared.established();
         let delivered = shared.delivered();
         if steps.is_multiple_of(1000) {
-            progress(Progress { established: (established, all), delivered: (delivered, messages), simulated_ns: now });
+            progress(Progress {
+                established: (established, all),
+                delivered: (delivered, messages),
+                simulated_ns: now,
+            });
         }
         steps += 1;
         match sending_from {

@@ -93,8 +93,10 @@ impl Shared {
             let mut rng = streams.key_stream(&format!("{}/identity", router.name));
             let identity = RouterIdentity::mint(&router.name, &mut rng)
                 .map_err(|error| EngineError::Identity { router: router.name.clone(), error })?;
-            let host: Host =
-                router.name.parse().map_err(|_| EngineError::Network(format!("{} is no host name", router.name)))?;
+            let host: Host = router
+                .name
+                .parse()
+                .map_err(|_| EngineError::Network(format!("{} is no host name", router.name)))?;
             addresses.push(RouterAddress {
                 hosts: vec![host],
                 port: Some(PORT),
@@ -120,7 +122,7 @@ impl Shared {
             scenario: scenario.clone(),
             plan: plan.clone(),
             policy,
-            streams: streams.clone(),
+            streams: *streams,
             single,
             identities,
             addresses,
@@ -239,7 +241,14 @@ impl Shared {
         }
     }
 
-    pub(super) fn link_saw(&self, now: u64, (from, to): (Place, Place), sender: &str, receiver: &str, bytes: usize) {
+    pub(super) fn link_saw(
+        &self,
+        now: u64,
+        (from, to): (Place, Place),
+        sender: &str,
+        receiver: &str,
+        bytes: usize,
+    ) {
         let ends = (from.min(to), from.max(to));
         let mut log = self.log.borrow_mut();
         let vantage = *self.links.borrow_mut().entry(ends).or_insert_with(|| {

@@ -15,8 +15,8 @@ use super::forward::{self, ForwardKeys, Relay};
 use super::response::Response;
 use crate::crypto::keys::AuthSecretKey;
 use crate::transport::{
-    Agreed, BatchError, BlockError, ClientHandshake, HandshakeError, RouterHello, TransmissionError, Unsigned,
-    authorize, content, first_block, read_transmission, unpack,
+    Agreed, BatchError, BlockError, ClientHandshake, HandshakeError, RouterHello, TransmissionError,
+    Unsigned, authorize, content, first_block, read_transmission, unpack,
 };
 use crate::wire::{CorrId, EntityId, WireError};
 

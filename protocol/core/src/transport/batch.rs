@@ -117,10 +117,7 @@ mod tests {
         let items = [vec![1; 10], vec![2; MAX_CONTENT - 3], vec![3; 10]];
         assert_eq!(pack(&items).unwrap().len(), 3);
         let too_large = vec![0; MAX_CONTENT - 2];
-        assert_eq!(
-            pack(std::slice::from_ref(&too_large)),
-            Err(BatchError::TooLarge(MAX_CONTENT - 2))
-        );
+        assert_eq!(pack(std::slice::from_ref(&too_large)), Err(BatchError::TooLarge(MAX_CONTENT - 2)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length = u16::try_from(content.len()).unwrap().to_be_bytes();
     let header = match content.len() {
         ..128 => vec![tag, length[1]],
-        ..256 => vec![tag, 0x81, length[1]],
+        128..256 => vec![tag, 0x81, length[1]],
         _ => vec![tag, 0x82, length[0], length[1]],
     };
     [header, content].concat()
@@ -26,11 +26,8 @@ fn certificate(subject: &str, key: &Ed25519Secret, issuer: &str, signer: &Ed2551
     let valid = der(0x30, &[&der(0x17, &[b"200101000000Z"]), &der(0x18, &[b"40000101000000Z"])]);
     let authority = der(0x04, &[&der(0x30, &[b"\x01\x01\xff"])]);
     let constraints = der(0x30, &[b"\x06\x03\x55\x1d\x13\x01\x01\xff", &authority]);
-    let extensions = if key.seed() == signer.seed() {
-        der(0xa3, &[&der(0x30, &[&constraints])])
-    } else {
-        Vec::new()
-    };
+    let extensions =
+        if key.seed() == signer.seed() { der(0xa3, &[&der(0x30, &[&constraints])]) } else { Vec::new() };
     let fields = der(
         0x30,
         &[

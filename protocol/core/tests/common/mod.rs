@@ -79,9 +79,12 @@ struct Device {
 }
 
 enum Wire {
-    Client(Client),
+    Client(Box<Client>),
     /// Speaks any bytes.
-    Raw { handshake: Option<ClientHandshake>, agreed: Option<Box<Agreed>> },
+    Raw {
+        handshake: Option<ClientHandshake>,
+        agreed: Option<Box<Agreed>>,
+    },
 }
 
 /// A transmission that arrived.
@@ -200,7 +203,7 @@ impl World {
     pub fn client_of(&mut self, site: usize, version: u16) -> Who {
         let rng = ChaCha20Rng::from_rng(&mut self.rng);
         let (session, handshake) = self.accept(site, version);
-        self.connect(site, session, Wire::Client(Client::new(handshake, rng)))
+        self.connect(site, session, Wire::Client(Box::new(Client::new(handshake, rng))))
     }
 
     /// A client that speaks any bytes. `change` may alter its handshake.

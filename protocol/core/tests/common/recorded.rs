@@ -41,7 +41,9 @@ pub fn bytes(value: &Value) -> Vec<u8> {
 /// What a connection received after its handshake, block by block: errors in full, of other responses the tag.
 pub fn received(flow: &Value, connection: &str) -> Vec<Vec<String>> {
     let of_connection = |step: &&Value| {
-        text(step, "conn") == connection && text(step, "dir") == "recv" && step["plain"].as_bool() != Some(true)
+        text(step, "conn") == connection
+            && text(step, "dir") == "recv"
+            && step["plain"].as_bool() != Some(true)
     };
     let steps: Vec<_> = steps(flow).filter(of_connection).collect();
     let blocks = steps.chunk_by(|a, b| a["block"] == b["block"]);

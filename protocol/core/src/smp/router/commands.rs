@@ -297,7 +297,7 @@ impl Router {
             Ok(received) => {
                 let size = received.command.len();
                 match Accepted::check(received, &forwarded.session.layout) {
-                    Err(reply) => (reply.corr, reply.entity, reply.response),
+                    Err(refusal) => (refusal.corr, refusal.entity, Response::Err(refusal.error)),
                     Ok(accepted) => {
                         let mut seen = accepted.seen(session, Layer::Forwarded, size);
                         // The relay knows the inner command by the forward that carried it.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::verify::{Accepted, Reply};
+use super::verify::{Accepted, Refusal, Reply};
 use super::{Router, RouterEvent};
 use crate::crypto::keys::X25519Secret;
 use crate::observe::{Layer, Seen, SessionNo, Sight};
@@ -26,7 +26,10 @@ pub(super) struct Peer {
 #[derive(Debug)]
 enum State {
     /// Its hello is awaited until the deadline.
-    Handshake { handshake: Box<RouterHandshake>, deadline: u64 },
+    Handshake {
+        handshake: Box<RouterHandshake>,
+        deadline: u64,
+    },
     Open(Box<Open>),
     /// It is to be closed; what it still sends is not read.
     Closing,
@@ -186,7 +189,7 @@ impl Router {
 
     /// Answers a block that can't be read: one error, and the session goes on (TR-32).
     fn unreadable(&mut self, session: SessionNo) {
-        self.send(session, vec![Reply::error(CorrId::EMPTY, SmpError::Block)]);
+        self.send(session, vec![Refusal::bare(CorrId::EMPTY, SmpError::Block).into()]);
     }
 
     fn content(&mut self, session: SessionNo, content: &[u8], now: u64) {
@@ -196,23 +199,23 @@ impl Router {
         for item in items {
             let Some(open) = self.open(session) else { return };
             let accepted = match read_transmission(&open.agreed.session, item) {
-                Err(_) => Err(Reply::error(CorrId::EMPTY, SmpError::Block)),
+                Err(_) => Err(Refusal::bare(CorrId::EMPTY, SmpError::Block)),
                 Ok(received) => Accepted::check(received, &open.agreed.session.layout),
             };
             match accepted {
-                Err(reply) => refused.push(reply),
+                Err(refusal) => refused.push(refusal),
                 Ok(accepted) => {
                     self.see(|| Sight::Received(accepted.seen(session, Layer::Session, item.len())));
                     match self.verify(&accepted, &own) {
                         Ok(()) => verified.push(accepted),
-                        Err(error) => unverified.push(accepted.reply(Response::Err(error))),
+                        Err(error) => unverified.push(accepted.refused(error)),
                     }
                 }
             }
         }
         // Refusals travel first, in blocks of their own, whatever stood before them (TR-34).
         refused.append(&mut unverified);
-        self.send(session, refused);
+        self.send(session, refused.into_iter().map(Reply::from).collect());
         let (mut replies, mut messages) = (Vec::new(), Vec::new());
         for accepted in verified {
             self.execute(session, accepted, now, &mut replies, &mut messages);

@@ -23,10 +23,24 @@ pub(super) struct Reply {
     pub(super) response: Response,
 }
 
-impl Reply {
-    /// An error that names no entity.
-    pub(super) fn error(corr: CorrId, error: SmpError) -> Self {
-        Self { corr, entity: EntityId::EMPTY, response: Response::Err(error) }
+/// Why a transmission is not carried out.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) corr: CorrId,
+    pub(super) entity: EntityId,
+    pub(super) error: SmpError,
+}
+
+impl Refusal {
+    /// One that names no entity.
+    pub(super) fn bare(corr: CorrId, error: SmpError) -> Self {
+        Self { corr, entity: EntityId::EMPTY, error }
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        Self { corr: refusal.corr, entity: refusal.entity, response: Response::Err(refusal.error) }
     }
 }
 
@@ -65,12 +79,12 @@ fn party(command: &Command) -> Party {
 
 impl Accepted {
     /// Parses the command and checks that it has the authorization and the entity that it takes.
-    pub(super) fn check(received: Received, layout: &Layout) -> Result<Self, Reply> {
+    pub(super) fn check(received: Received, layout: &Layout) -> Result<Self, Refusal> {
         if !received.right_session {
-            return Err(Reply::error(received.corr, SmpError::Session));
+            return Err(Refusal::bare(received.corr, SmpError::Session));
         }
         let Some(authorization) = received.authorization.clone() else {
-            return Err(Reply::error(received.corr, SmpError::Block));
+            return Err(Refusal::bare(received.corr, SmpError::Block));
         };
         let (signed, entity) = (!authorization.is_none(), !received.entity.is_empty());
         let command = Command::decode(&received.command, layout).and_then(|command| {
@@ -87,17 +101,15 @@ impl Accepted {
         });
         match command {
             Ok(command) => Ok(Self { received, authorization, command }),
-            Err(error) => Err(Reply {
-                corr: received.corr,
-                entity: received.entity,
-                response: Response::Err(SmpError::Command(error)),
-            }),
+            Err(error) => {
+                Err(Refusal { corr: received.corr, entity: received.entity, error: SmpError::Command(error) })
+            }
         }
     }
 
-    /// The answer to this transmission.
-    pub(super) fn reply(&self, response: Response) -> Reply {
-        Reply { corr: self.received.corr.clone(), entity: self.received.entity.clone(), response }
+    /// The refusal of this transmission.
+    pub(super) fn refused(&self, error: SmpError) -> Refusal {
+        Refusal { corr: self.received.corr.clone(), entity: self.received.entity.clone(), error }
     }
 
     pub(super) fn seen(&self, session: SessionNo, layer: Layer, size: usize) -> Seen {
