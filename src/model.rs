@@ -11,8 +11,9 @@ use sxlab_analysis::montecarlo::paths::{Draw, simulate};
 use crate::exit::{Failure, Outcome};
 use crate::output;
 
-/// Paths that are drawn for each form unless --trials says how many trials: some seconds on one core.
-const BUDGET: f64 = 4e9;
+/// Paths that are drawn for a form unless --trials says how many trials: for the form in question, and for those that stand
+/// beside it for comparison. Together some ten seconds on two cores.
+const BUDGET: (f64, f64) = (2e10, 2e9);
 /// The most and the fewest trials that the budget gives.
 const TRIALS: (f64, f64) = (1000.0, 1e7);
 
@@ -160,14 +161,14 @@ fn monte_carlo(
 fn affordable_trials(args: &ModelArgs, draw: Draw) -> Option<u64> {
     let (s, paths) = (args.share, args.paths as f64);
     // 64 trials go on together until each is decided: about ln 64 times as long as one takes on average.
-    let hit = match draw {
-        Draw::BothEnds => s * s,
-        Draw::ThreeHops => s * s * s,
-        Draw::PinnedEnd => s,
+    let (hit, budget) = match draw {
+        Draw::BothEnds => (s * s, BUDGET.0),
+        Draw::ThreeHops => (s * s * s, BUDGET.1),
+        Draw::PinnedEnd => (s, BUDGET.1),
     };
     let per_trial = paths.min(5.0 / hit);
     let (fewest, most) = TRIALS;
-    let trials = (BUDGET / per_trial).min(most);
+    let trials = (budget / per_trial).min(most);
     (trials >= fewest).then_some(trials as u64)
 }
 

@@ -63,57 +63,80 @@ const NEIGHBOURS: u64 = 10;
 /// who are active at the same times without writing to each other. A pair is linked when the number seen in the window has a
 /// probability (Poisson) below one in as many as there are pairs.
 pub fn by_time(seen: &Sightings, timing: Timing) -> BTreeSet<Link> {
-    let mut sendings: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut senders: BTreeMap<&str, usize> = BTreeMap::new();
     for passed in &seen.passed_on {
-        *sendings.entry(&passed.from).or_default() += 1;
+        let next = senders.len();
+        senders.entry(&passed.from).or_insert(next);
     }
-    let mut deliveries: BTreeMap<&str, u64> = BTreeMap::new();
+    let sendings: Vec<(u64, usize)> = seen
+        .passed_on
+        .iter()
+        .filter_map(|passed| Some((passed.at_ns, *senders.get(passed.from.as_str())?)))
+        .collect();
+    let mut deliveries: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for delivered in &seen.delivered {
-        *deliveries.entry(&delivered.to).or_default() += 1;
+        deliveries.entry(&delivered.to).or_default().push(delivered.at_ns);
     }
-    let mut together: BTreeMap<(&str, &str), Near> = BTreeMap::new();
-    let around = timing.window_ns.saturating_mul(NEIGHBOURS);
-    let mut first = 0;
-    for delivered in &seen.delivered {
-        let earliest = delivered.at_ns.saturating_sub(around + timing.window_ns);
-        while seen.passed_on.get(first).is_some_and(|passed| passed.at_ns < earliest) {
-            first += 1;
+    let pairs = float(senders.len() as u64) * float(deliveries.len() as u64);
+    let share = float(timing.window_ns) / float(timing.span_ns.max(1));
+    let mut links = BTreeSet::new();
+    for (to, times) in &deliveries {
+        let near = around(&sendings, senders.len(), times, timing.window_ns);
+        for ((from, _), near) in by_position(&senders).zip(near).filter(|((from, _), _)| from != to) {
+            let at_any_time = float(near.sendings) * float(times.len() as u64) * share;
+            let at_the_same_times = (float(near.outside) + 0.5) / float(2 * NEIGHBOURS);
+            let by_chance = at_any_time.max(at_the_same_times);
+            if near.within >= 2 && poisson_tail(near.within, by_chance) * pairs < FALSE_LINKS {
+                links.insert(Link { from: from.to_owned(), to: (*to).to_owned() });
+            }
         }
-        let latest = delivered.at_ns.saturating_add(around);
-        let near = seen.passed_on.get(first..).unwrap_or_default().iter();
-        for passed in
-            near.take_while(|passed| passed.at_ns <= latest).filter(|passed| passed.from != delivered.to)
-        {
-            let near = together.entry((&passed.from, &delivered.to)).or_default();
-            let delay = delivered.at_ns.checked_sub(passed.at_ns);
-            if delay.is_some_and(|delay| delay <= timing.window_ns) {
+    }
+    links
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and times of one run are far below 2^52")]
+fn float(n: u64) -> f64 {
+    n as f64
+}
+
+/// Names in the order of their positions.
+fn by_position<'a>(positions: &BTreeMap<&'a str, usize>) -> impl Iterator<Item = (&'a str, usize)> {
+    let mut named: Vec<_> = positions.iter().map(|(name, position)| (*name, *position)).collect();
+    named.sort_unstable_by_key(|(_, position)| *position);
+    named.into_iter()
+}
+
+/// For each of so many senders, its sendings in and around the windows before some deliveries. `sendings` are by time.
+fn around(sendings: &[(u64, usize)], senders: usize, deliveries: &[u64], window_ns: u64) -> Vec<Near> {
+    let mut counted = vec![Near::default(); senders];
+    for (_, sender) in sendings {
+        if let Some(near) = counted.get_mut(*sender) {
+            near.sendings += 1;
+        }
+    }
+    let margin = window_ns.saturating_mul(NEIGHBOURS);
+    for delivered in deliveries {
+        let earliest = delivered.saturating_sub(margin + window_ns);
+        let first = sendings.partition_point(|(at, _)| *at < earliest);
+        let latest = delivered.saturating_add(margin);
+        let near = sendings.get(first..).unwrap_or_default().iter().take_while(|(at, _)| *at <= latest);
+        for (at, sender) in near {
+            let Some(near) = counted.get_mut(*sender) else { continue };
+            if delivered.checked_sub(*at).is_some_and(|delay| delay <= window_ns) {
                 near.within += 1;
             } else {
                 near.outside += 1;
             }
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
-    let rate = |n: u64| n as f64;
-    let pairs = rate(sendings.len() as u64) * rate(deliveries.len() as u64);
-    let share = rate(timing.window_ns) / rate(timing.span_ns.max(1));
-    together
-        .into_iter()
-        .filter(|((from, to), near)| {
-            let sent = sendings.get(from).copied().unwrap_or_default();
-            let got = deliveries.get(to).copied().unwrap_or_default();
-            let at_any_time = rate(sent) * rate(got) * share;
-            let at_the_same_times = (rate(near.outside) + 0.5) / rate(2 * NEIGHBOURS);
-            let by_chance = at_any_time.max(at_the_same_times);
-            near.within >= 2 && poisson_tail(near.within, by_chance) * pairs < FALSE_LINKS
-        })
-        .map(|((from, to), _)| Link { from: from.to_owned(), to: to.to_owned() })
-        .collect()
+    counted
 }
 
 /// Sendings of one address near deliveries to another.
 #[derive(Clone, Copy, Debug, Default)]
 struct Near {
+    /// In all.
+    sendings: u64,
     /// In the window before a delivery.
     within: u64,
     /// In the windows around that one.
@@ -126,9 +149,7 @@ fn poisson_tail(count: u64, mean: f64) -> f64 {
     let mut below = 0.0;
     for k in 0..count {
         below += term;
-        #[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
-        let next = (k + 1) as f64;
-        term *= mean / next;
+        term *= mean / float(k + 1);
     }
     // Where almost everything is below, the difference loses its digits: the next terms are then the tail.
     let mut tail = 0.0;
@@ -136,9 +157,7 @@ fn poisson_tail(count: u64, mean: f64) -> f64 {
     while term > tail * 1e-12 && term > 0.0 {
         tail += term;
         k += 1;
-        #[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
-        let next = k as f64;
-        term *= mean / next;
+        term *= mean / float(k);
         if tail > 1.0 {
             break;
         }

@@ -281,8 +281,20 @@ fn network(
             }
             None => {
                 let interval = stats::proportion(hits, n);
-                let metric = Metric::plain(metric, &group, hits / n, Some(interval), effect.n);
-                evaluation.metrics.push(Metric { effective_n: Some(n), ..metric });
+                let counted = Metric::plain(metric, &group, hits / n, Some(interval), effect.n);
+                evaluation.metrics.push(Metric { effective_n: Some(n), ..counted });
+                evaluation.three_ways.push(ThreeWays {
+                    metric: metric.to_owned(),
+                    policy: run.policy.name().to_owned(),
+                    set: names.clone(),
+                    closed_form: None,
+                    monte_carlo: None,
+                    simulated: Some(Estimate { estimate: hits / n, interval, n: effect.n }),
+                    effective_n: Some(n),
+                    verdict: None,
+                    margin: None,
+                    detectable: None,
+                });
             }
         }
     }

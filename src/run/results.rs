@@ -9,7 +9,7 @@ use sxlab_analysis::plots::{
     Bar, BarGroup, Bars, Curve, CurvePoint, Curves, MessagePath, Network, OperatorBox, RouterAt, bars,
     curves, network,
 };
-use sxlab_analysis::report::{self, DeliveryRow, Estimate, ModelRow, OperatorRow, ReportInput, ThreeWays};
+use sxlab_analysis::report::{self, DeliveryRow, Estimate, ModelRow, OperatorRow, ReportInput};
 use sxlab_analysis::results::{Column, Metric, OutputDir, SCHEMA, Summary, Table, Values};
 use sxlab_analysis::stats::{self, Verdict};
 use sxlab_simnet::network::{OperatorIdx, RouterIdx};
@@ -423,32 +423,37 @@ fn deliveries(run: &Run<'_>) -> Result<Table, Failure> {
 
 /// The shares of every policy and set, as a table on the terminal.
 fn print_table(evaluation: &Evaluation) {
-    let line = |cells: [&str; 6]| {
-        let [policy, set, seen, exact, drawn, verdict] = cells;
-        output::note(format_args!("{policy:<20}{set:<24}{seen:>26}{exact:>10}{drawn:>14}  {verdict}"));
-    };
-    output::note("\nShare of conversations with both ends seen on one message path:");
-    line(["policy", "colluding operators", "simulated network", "exact", "Monte Carlo", "verdict"]);
-    let shown = |row: &&ThreeWays| row.metric == "both_ends_seen";
-    for row in evaluation.three_ways.iter().filter(shown) {
-        let number = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |s| format!("{s:.4}"));
+    let number = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |s| format!("{s:.4}"));
+    let head = ["policy", "colluding operators", "simulated network", "exact", "Monte Carlo", "verdict"];
+    let mut lines = vec![head.map(str::to_owned)];
+    for row in evaluation.three_ways.iter().filter(|row| row.metric == "both_ends_seen") {
         let simulated = row.simulated.map_or_else(
             || "-".to_owned(),
             |e| format!("{:.4} [{:.4}, {:.4}]", e.estimate, e.interval.low, e.interval.high),
         );
-        line([
-            &row.policy,
-            &row.set.join("+"),
-            &simulated,
-            &number(row.closed_form),
-            &number(row.monte_carlo.map(|e| e.estimate)),
-            row.verdict.map_or("-", Verdict::name),
+        lines.push([
+            row.policy.clone(),
+            row.set.join("+"),
+            simulated,
+            number(row.closed_form),
+            number(row.monte_carlo.map(|e| e.estimate)),
+            row.verdict.map_or("-", Verdict::name).to_owned(),
         ]);
     }
-    for metric in evaluation.metrics.iter().filter(|m| m.name == "both_ends_seen" && m.expected.is_none()) {
-        let (policy, set) = metric.group.split_once('/').unwrap_or((&metric.group, ""));
-        let (low, high) = (metric.low.unwrap_or_default(), metric.high.unwrap_or_default());
-        line([policy, set, &format!("{:.4} [{low:.4}, {high:.4}]", metric.estimate), "-", "-", "-"]);
+    let width = |column: usize| {
+        lines
+            .iter()
+            .filter_map(|line| line.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    output::note("\nShare of conversations with both ends seen on one message path:");
+    for line in &lines {
+        let cells: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        output::note(cells.join("  ").trim_end());
     }
     output::note("");
 }
