@@ -1,19 +1,22 @@
-//! Whole runs of a small network on real TLS.
+//! Whole runs of small networks on real TLS.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::path::Path;
 
-use sxlab_simnet::engine::{Outcome, run};
+use sxlab_protocol::observe::{Kind, Layer, Sight};
+use sxlab_simnet::engine::{EngineError, Outcome, run};
+use sxlab_simnet::network::RouterIdx;
+use sxlab_simnet::observe::Sighting;
 use sxlab_simnet::scenario::{Overrides, Scenario};
 use sxlab_simnet::seed::Streams;
 use sxlab_simnet::selection::Policy;
 use sxlab_simnet::workload::Plan;
 
-fn outcome(scenario: &Scenario, policy: Policy, seed: u64) -> Outcome {
+fn outcome(scenario: &Scenario, policy: Policy, seed: u64) -> Result<Outcome, EngineError> {
     let streams = Streams::new(seed);
     let plan = Plan::new(scenario, &streams).unwrap();
-    run(scenario, &plan, policy, &streams, &mut |_| {}).unwrap()
+    run(scenario, &plan, policy, &streams, &mut |_| {})
 }
 
 fn small() -> Scenario {
@@ -21,23 +24,164 @@ fn small() -> Scenario {
     Scenario::load(&file, &Overrides::default()).unwrap()
 }
 
+/// Two operators with two routers each, 10 users in 15 conversations, and what `more` says.
+fn network(more: &str) -> Scenario {
+    let text = format!(
+        r#"
+        name = "test"
+        seed = 1
+        duration = "20s"
+        policies = ["different-operator"]
+        regions = ["here"]
+        [[operator]]
+        name = "north"
+        routers = 2
+        roles = ["storage", "proxy"]
+        [[operator]]
+        name = "south"
+        routers = 2
+        roles = ["storage", "proxy"]
+        [users]
+        count = 10
+        contacts = 3
+        graph = "random"
+        [workload]
+        kind = "poisson"
+        messages = 60
+        body_min = 16
+        body_max = 15800
+        {more}
+        "#
+    );
+    Scenario::parse(&text, Path::new("test.toml"), &Overrides::default()).unwrap()
+}
+
 #[test]
 fn every_message_arrives_once_under_every_policy() {
     for policy in Policy::ALL {
-        let outcome = outcome(&small(), policy, 1);
+        let outcome = outcome(&small(), policy, 1).unwrap();
         assert!(outcome.truth.completeness().is_complete());
-        assert!(!outcome.truth.deliveries.is_empty());
-        println!("{policy}: {:?} {}", outcome.counts, outcome.simulated_ns);
+        assert_eq!(outcome.truth.deliveries.len(), 40);
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
     let scenario = small();
-    let first = outcome(&scenario, Policy::DifferentOperator, 1);
-    let second = outcome(&scenario, Policy::DifferentOperator, 1);
+    let first = outcome(&scenario, Policy::DifferentOperator, 1).unwrap();
+    let second = outcome(&scenario, Policy::DifferentOperator, 1).unwrap();
     assert_eq!(first.log.first_difference(&second.log), None);
     assert_eq!(first.trace_hash(), second.trace_hash());
-    let other = outcome(&scenario, Policy::DifferentOperator, 2);
+    let other = outcome(&scenario, Policy::DifferentOperator, 2).unwrap();
     assert_ne!(first.trace_hash(), other.trace_hash());
+}
+
+#[test]
+fn a_router_that_restarts_keeps_its_queues_and_loses_nothing() {
+    let scenario = network(
+        r#"
+        [[fault]]
+        kind = "restart"
+        router = "north-1"
+        at = "5s"
+        downtime = "3s"
+        "#,
+    );
+    let outcome = outcome(&scenario, Policy::DifferentOperator, 1).unwrap();
+    assert_eq!(outcome.truth.deliveries.len(), 60);
+    assert!(outcome.counts.resubscribed > 0, "clients came back to the restarted router");
+}
+
+#[test]
+fn routers_that_do_not_reach_each_other_delay_and_lose_nothing() {
+    let scenario = network(
+        r#"
+        [[fault]]
+        kind = "partition"
+        a = "north-1"
+        b = "south"
+        at = "5s"
+        for = "10s"
+        "#,
+    );
+    let outcome = outcome(&scenario, Policy::DifferentOperator, 1).unwrap();
+    assert_eq!(outcome.truth.deliveries.len(), 60);
+    assert!(outcome.counts.repeated_sends > 0, "something had to be sent again");
+}
+
+#[test]
+fn a_region_that_is_cut_off_catches_up() {
+    let scenario = network(
+        r#"
+        [[fault]]
+        kind = "partition"
+        a = "here"
+        b = "south"
+        at = "5s"
+        for = "40s"
+        "#,
+    );
+    let outcome = outcome(&scenario, Policy::DifferentOperator, 1).unwrap();
+    assert_eq!(outcome.truth.deliveries.len(), 60);
+}
+
+#[test]
+fn a_full_queue_makes_senders_wait_and_loses_nothing() {
+    let scenario = network(
+        r#"
+        [router]
+        queue_quota = 1
+        [[fault]]
+        kind = "restart"
+        router = "south-1"
+        at = "5s"
+        downtime = "10s"
+        "#,
+    );
+    let outcome = outcome(&scenario, Policy::DifferentOperator, 3).unwrap();
+    assert_eq!(outcome.truth.deliveries.len(), 60);
+}
+
+#[test]
+fn the_proxy_sees_the_sender_and_the_relay_does_not() {
+    let scenario = network("");
+    let outcome = outcome(&scenario, Policy::DifferentOperator, 1).unwrap();
+    let conversation = outcome.truth.conversations.first().unwrap();
+    let queue = &conversation.to_a;
+    let relay = outcome.log.router(queue.router).unwrap();
+    let address =
+        |user| outcome.truth.addresses.iter().find(|used| used.user == user).unwrap().address.clone();
+    let observations = || outcome.log.observations().iter();
+
+    let sessions_from = |vantage, from: &str| {
+        observations()
+            .filter(|o| o.vantage == vantage)
+            .filter_map(|o| match &o.sight {
+                Sighting::Router(Sight::Accepted { session, from: peer }) if peer == from => Some(*session),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    // Every message for A's queue came to its router inside a forward, on a session of a router of the other operator.
+    let mut arrived = 0;
+    for observation in observations().filter(|o| o.vantage == relay) {
+        let Sighting::Router(Sight::Received(seen)) = &observation.sight else { continue };
+        if seen.kind == Kind::Send && seen.entity == queue.sender_id {
+            arrived += 1;
+            assert_eq!(seen.layer, Layer::Forwarded);
+            assert!(!sessions_from(relay, &address(conversation.b)).contains(&seen.session));
+        }
+    }
+    assert!(arrived > 0);
+    // The proxy has a session of the sender's, and never saw the queue's id.
+    let proxy: RouterIdx = *queue.proxies.first().unwrap();
+    let operator = |router: RouterIdx| scenario.network.router(router).unwrap().operator;
+    assert_ne!(operator(proxy), operator(queue.router));
+    let proxy = outcome.log.router(proxy).unwrap();
+    assert!(!sessions_from(proxy, &address(conversation.b)).is_empty());
+    for observation in observations().filter(|o| o.vantage == proxy) {
+        if let Sighting::Router(Sight::Received(seen) | Sight::Sent(seen)) = &observation.sight {
+            assert_ne!(seen.entity, queue.sender_id);
+        }
+    }
 }

@@ -272,6 +272,18 @@ fn a_relay_that_does_not_answer_times_out() {
 }
 
 #[test]
+fn a_relay_that_stays_silent_is_given_up_with_its_session() {
+    let (mut w, c, relay, _, q) = ready();
+    w.wait(SECOND);
+    w.stall_relays(0);
+    let corr = w.core(c).forward(&relay, q.sender.clone(), &send("m"), None).unwrap();
+    w.wait(30 * SECOND);
+    assert_eq!(w.answer(c, &corr).unwrap().0, "ERR PROXY BROKER TIMEOUT");
+    assert_eq!(w.sites[0].closed.len(), 1, "its connection is to be closed");
+    assert_eq!(w.forward(c, &relay, &q.sender, &send("m"), None), "ERR PROXY NO_SESSION");
+}
+
+#[test]
 fn thirty_two_commands_wait_for_relays_and_then_the_client_is_not_read() {
     let (mut w, c, relay, recipient, q) = ready();
     let d = w.client(20);

@@ -56,6 +56,8 @@ pub struct RouterConfig {
     pub forward_timeout: u64,
     /// How long a proxy remembers that a relay could not be reached, in nanoseconds (PX-6).
     pub relay_memory: u64,
+    /// Relays that a proxy has sessions with at the same time; beyond that it says it cannot reach another one.
+    pub relay_sessions: usize,
     /// Forwarded commands of one client that may wait for their answers before its session is not read (PX-20).
     pub proxied_per_client: usize,
     /// Blocks that wait to be written to one session before it is not read and nothing more is delivered to it.
@@ -76,6 +78,7 @@ impl Default for RouterConfig {
             handshake_timeout: 120 * SECOND,
             forward_timeout: 30 * SECOND,
             relay_memory: 30 * SECOND,
+            relay_sessions: 10_000,
             proxied_per_client: 32,
             outgoing_blocks: 64,
             observe: false,

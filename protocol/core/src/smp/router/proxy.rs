@@ -47,6 +47,8 @@ struct RelaySession {
     /// Absent until the relay's hello came, which it must by the time in `due`.
     shown: Option<Shown>,
     due: u64,
+    /// When the last block came from it.
+    heard: u64,
     /// PRXY that wait for it.
     waiting: Vec<Proxied>,
     /// PFWD that wait for answers, and until when, by the correlation id of their RFWD.
@@ -132,6 +134,9 @@ impl Router {
             }
             self.relays.failed.remove(&key);
         }
+        if self.relays.open.len() >= self.config.relay_sessions {
+            return Some(broker(BrokerError::Network));
+        }
         let number = self.new_session();
         let due = now.saturating_add(self.config.forward_timeout);
         self.relays.by_address.insert(key.clone(), number);
@@ -142,6 +147,7 @@ impl Router {
             client: None,
             shown: None,
             due,
+            heard: now,
             waiting: vec![proxied],
             pending: BTreeMap::new(),
         };
@@ -283,6 +289,7 @@ impl Router {
     /// A block from a relay: its hello, or answers to forwarded commands.
     pub(super) fn relay_block(&mut self, session: SessionNo, block: &[u8], now: u64) {
         let Some(relay) = self.relays.open.get_mut(&session) else { return };
+        relay.heard = now;
         let Some(client) = &mut relay.client else { return };
         let hello = match client.block(block) {
             Ok(()) => client.take_hello(),
@@ -359,6 +366,11 @@ impl Router {
                 continue;
             }
             let Some(relay) = self.relays.open.get_mut(&session) else { continue };
+            if relay.heard < due.saturating_sub(self.config.forward_timeout) {
+                // Silent since before this command went out: the connection is dead, though nobody closed it.
+                self.close_relay(session, &BrokerError::Timeout, now);
+                continue;
+            }
             if let Some(client) = &mut relay.client {
                 client.forget(&own);
             }
