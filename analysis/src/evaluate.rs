@@ -14,7 +14,9 @@
 //! The first three count the proxies picked first and are compared with the exact probability for the scenario's routers
 //! ([`crate::enumerate`]), where all users have the same routers.
 
-use sxlab_simnet::network::{OperatorIdx, RouterIdx};
+use std::collections::BTreeMap;
+
+use sxlab_simnet::network::{OperatorIdx, RouterIdx, UserIdx};
 use sxlab_simnet::observe::{Log, VantageId};
 use sxlab_simnet::scenario::Scenario;
 use sxlab_simnet::selection::Policy;
@@ -221,6 +223,7 @@ fn network(
 ) -> Result<(), EvaluateError> {
     let names = set_names(scenario, set);
     let seen = observed::seen(run.log, run.truth, &routers_of(scenario, set));
+    let picks = Picks::of(run.truth);
     let exact = exact(scenario, run, set)?;
     let drawn_share = |count: u64, counts: &ExposureCounts| Estimate {
         estimate: float(count) / float(counts.conversations.max(1)),
@@ -230,13 +233,13 @@ fn network(
     let ways = [
         Way {
             metric: "both_ends_seen",
-            dyads: dyads(run.truth, &seen, |s| vec![s.on_one_path()]),
+            dyads: picks.conversations(&seen, Seen::on_one_path),
             exact: exact.map(|e| e.conversation_on_one_path),
             drawn: drawn.map(|d| drawn_share(d.conversation_on_one_path(), d)),
         },
         Way {
             metric: "path_both_ends_seen",
-            dyads: dyads(run.truth, &seen, |s| vec![s.path_to_first, s.path_to_reply]),
+            dyads: picks.paths(&seen),
             exact: exact.map(|e| e.path),
             // The two paths of a conversation depend on each other; the interval knows.
             drawn: drawn.map(|d| Estimate {
@@ -247,7 +250,7 @@ fn network(
         },
         Way {
             metric: "conversation_both_ends_seen",
-            dyads: dyads(run.truth, &seen, |s| vec![s.anywhere]),
+            dyads: picks.conversations(&seen, |s| s.anywhere),
             exact: exact.map(|e| e.conversation_anywhere),
             drawn: drawn.map(|d| drawn_share(d.conversation_anywhere, d)),
         },
@@ -298,7 +301,7 @@ fn network(
             }
         }
     }
-    let ever = stats::dyadic_effect(&dyads(run.truth, &seen, |s| vec![s.on_one_path_ever]))?;
+    let ever = stats::dyadic_effect(&picks.conversations(&seen, |s| s.on_one_path_ever))?;
     let interval = stats::proportion(ever.effective_hits(), ever.effective_n());
     let share = ever.effective_hits() / ever.effective_n();
     let metric = Metric::plain("both_ends_seen_ever", &group, share, Some(interval), ever.n);
@@ -306,17 +309,46 @@ fn network(
     Ok(())
 }
 
-/// What was seen of conversations as observations that depend on each other where they share a user.
-fn dyads(truth: &Truth, seen: &[Seen], hits: impl Fn(&Seen) -> Vec<bool>) -> Vec<Dyad> {
-    truth
-        .conversations
-        .iter()
-        .zip(seen)
-        .flat_map(|(conversation, seen)| {
-            let users = (conversation.a.0, conversation.b.0);
-            hits(seen).into_iter().map(move |hit| Dyad { users, hit })
-        })
-        .collect()
+/// The proxies picked in a run, numbered: a user picks one proxy for a destination and keeps it for all conversations that
+/// lead there. What two paths have in common is at most that pick.
+struct Picks {
+    /// For each conversation, the picks for the paths to the first queue and to the reply queue.
+    of_conversations: Vec<(u32, u32)>,
+    count: u32,
+}
+
+impl Picks {
+    fn of(truth: &Truth) -> Self {
+        let mut numbers = BTreeMap::new();
+        let mut number = |sender: UserIdx, destination: RouterIdx| {
+            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            *numbers.entry((sender, destination)).or_insert(next)
+        };
+        let of_conversations = truth
+            .conversations
+            .iter()
+            .map(|c| (number(c.b, c.to_a.router), number(c.a, c.to_b.router)))
+            .collect();
+        let count = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        Self { of_conversations, count }
+    }
+
+    /// Conversations, which depend on each other where they share a pick.
+    fn conversations(&self, seen: &[Seen], hit: impl Fn(&Seen) -> bool) -> Vec<Dyad> {
+        self.of_conversations
+            .iter()
+            .zip(seen)
+            .map(|(&picks, seen)| Dyad { nodes: picks, hit: hit(seen) })
+            .collect()
+    }
+
+    /// Paths, two for each conversation, each with one pick; the other node of its dyad is its own.
+    fn paths(&self, seen: &[Seen]) -> Vec<Dyad> {
+        let paths = self.of_conversations.iter().zip(seen);
+        let paths =
+            paths.flat_map(|(picks, seen)| [(picks.0, seen.path_to_first), (picks.1, seen.path_to_reply)]);
+        paths.zip(self.count..).map(|((pick, hit), own)| Dyad { nodes: (pick, own), hit }).collect()
+    }
 }
 
 /// Both attacks on a set's observations, scored.

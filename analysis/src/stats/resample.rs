@@ -12,9 +12,9 @@ pub enum ResampleError {
     /// Nothing to work on.
     #[error("there are no observations")]
     Empty,
-    /// A conversation is between two users.
-    #[error("user {0} is on both sides of a conversation")]
-    OneUser(u32),
+    /// A dyad has two nodes.
+    #[error("node {0} is both nodes of an observation")]
+    OneNode(u32),
     /// A median of values that cannot be ordered.
     #[error("an observation is not a number")]
     NotANumber,
@@ -23,30 +23,30 @@ pub enum ResampleError {
     NoResamples,
 }
 
-/// One conversation: two users, and whether the event was observed in it.
+/// One observation that hangs on two nodes, such as a conversation on two picks, and whether the event was seen in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dyad {
-    /// The two users, in any order.
-    pub users: (u32, u32),
+    /// The two nodes, in any order.
+    pub nodes: (u32, u32),
     /// Whether it counts as a hit.
     pub hit: bool,
 }
 
-/// What dependence between conversations does to the variance of their mean.
+/// What dependence between observations does to the variance of their mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DesignEffect {
     /// Hits.
     pub hits: u64,
-    /// Conversations.
+    /// Observations.
     pub n: u64,
-    /// Variance of the mean, over the variance if all conversations were independent; at least 1.
+    /// Variance of the mean, over the variance if all observations were independent; at least 1.
     pub effect: f64,
     /// Whether the effect could be estimated: without any variation there is nothing to go by, and it is 1.
     pub estimable: bool,
 }
 
 impl DesignEffect {
-    /// How many independent conversations they are worth.
+    /// How many independent observations they are worth.
     pub fn effective_n(&self) -> f64 {
         self.n as f64 / self.effect
     }
@@ -57,12 +57,12 @@ impl DesignEffect {
     }
 }
 
-/// The dyadic cluster-robust design effect: conversations that share a user may depend on each other in any
+/// The dyadic cluster-robust design effect: observations that share a node may depend on each other in any
 /// way, others are independent. The variance sums the products of residuals over all such pairs
 /// (Fafchamps and Gubert 2007); an estimate below independence is raised to it.
 ///
 /// # Errors
-/// [`ResampleError::Empty`]; [`ResampleError::OneUser`] for a conversation of a user with itself.
+/// [`ResampleError::Empty`]; [`ResampleError::OneNode`] for an observation with one node.
 pub fn dyadic_effect(dyads: &[Dyad]) -> Result<DesignEffect, ResampleError> {
     if dyads.is_empty() {
         return Err(ResampleError::Empty);
@@ -70,22 +70,22 @@ pub fn dyadic_effect(dyads: &[Dyad]) -> Result<DesignEffect, ResampleError> {
     let n = dyads.len() as f64;
     let hits = dyads.iter().filter(|d| d.hit).count();
     let mean = hits as f64 / n;
-    let mut by_user: BTreeMap<u32, f64> = BTreeMap::new();
+    let mut by_node: BTreeMap<u32, f64> = BTreeMap::new();
     let mut by_pair: BTreeMap<(u32, u32), f64> = BTreeMap::new();
     for dyad in dyads {
-        let (u, v) = dyad.users;
+        let (u, v) = dyad.nodes;
         if u == v {
-            return Err(ResampleError::OneUser(u));
+            return Err(ResampleError::OneNode(u));
         }
         let residual = f64::from(u8::from(dyad.hit)) - mean;
-        *by_user.entry(u).or_default() += residual;
-        *by_user.entry(v).or_default() += residual;
+        *by_node.entry(u).or_default() += residual;
+        *by_node.entry(v).or_default() += residual;
         *by_pair.entry((u.min(v), u.max(v))).or_default() += residual;
     }
     let squares = |sums: &mut dyn Iterator<Item = &f64>| sums.map(|s| s * s).sum::<f64>();
-    // Each pair of conversations counts once per user that they share, so those with the same two users
+    // Each pair of observations counts once per node that they share, so those with the same two nodes
     // were counted twice.
-    let clustered = squares(&mut by_user.values()) - squares(&mut by_pair.values());
+    let clustered = squares(&mut by_node.values()) - squares(&mut by_pair.values());
     let independent = n * mean * (1.0 - mean);
     let estimable = independent > 0.0;
     let effect = if estimable { (clustered / independent).max(1.0) } else { 1.0 };
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn dyad(u: u32, v: u32, hit: bool) -> Dyad {
-        Dyad { users: (u, v), hit }
+        Dyad { nodes: (u, v), hit }
     }
 
     /// The definition, written out: the sum over all pairs of conversations that share a user.
@@ -175,8 +175,8 @@ mod tests {
         let mut sum = 0.0;
         for x in dyads {
             for y in dyads {
-                let shared = [y.users.0, y.users.1];
-                if shared.contains(&x.users.0) || shared.contains(&x.users.1) {
+                let shared = [y.nodes.0, y.nodes.1];
+                if shared.contains(&x.nodes.0) || shared.contains(&x.nodes.1) {
                     sum += e(x) * e(y);
                 }
             }
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sums_by_user_give_the_sum_over_pairs() {
+    fn the_sums_by_node_give_the_sum_over_pairs() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         for _ in 0..50 {
             let mut dyads = Vec::new();
@@ -230,7 +230,7 @@ mod tests {
         let found = dyadic_effect(&[dyad(0, 1, false), dyad(0, 2, false)]).unwrap();
         assert_eq!((found.effect, found.estimable), (1.0, false));
         assert_eq!(dyadic_effect(&[]), Err(ResampleError::Empty));
-        assert_eq!(dyadic_effect(&[dyad(3, 3, true)]), Err(ResampleError::OneUser(3)));
+        assert_eq!(dyadic_effect(&[dyad(3, 3, true)]), Err(ResampleError::OneNode(3)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One session with a router on a socket: requests and their answers, forwarded commands, and the stream of events.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -12,13 +12,13 @@ use sxlab_protocol::smp::forward::{ForwardError, Relay};
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::transport::ClientHandshake;
 use sxlab_protocol::wire::{CorrId, EntityId, RouterAddress, VersionRange, WireError};
-use tokio::io::{AsyncWriteExt, split};
+use tokio::io::split;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::link::{read_block, write_blocks};
-use crate::router::connect_tls;
+use crate::dial::{DialError, dial};
+use crate::link::{Link, part, read_block};
 use crate::tls::{TlsError, TlsSession};
-use crate::world::World;
+use crate::world::{World, within};
 
 /// Events that may wait for whoever takes them before the session is not read further.
 const EVENTS: usize = 256;
@@ -73,15 +73,24 @@ impl SessionError {
 pub type Event = (EntityId, Response);
 
 /// The client's end of a session. Clones are the same session.
+///
+/// It ends when it is closed, when the connection ends, or when nobody has any use for it: every clone and the receiver
+/// of its events are dropped. It does not ping by itself: whoever relies on a silent session asks now and then (TR-37).
 pub struct Session<W: World> {
     world: W,
     shared: Rc<Shared>,
     timeout: u64,
+    held: Rc<Held>,
 }
 
 impl<W: World> Clone for Session<W> {
     fn clone(&self) -> Self {
-        Self { world: self.world.clone(), shared: Rc::clone(&self.shared), timeout: self.timeout }
+        Self {
+            world: self.world.clone(),
+            shared: Rc::clone(&self.shared),
+            timeout: self.timeout,
+            held: Rc::clone(&self.held),
+        }
     }
 }
 
@@ -90,13 +99,41 @@ type Answer = Result<Response, SessionError>;
 struct Shared {
     core: RefCell<Client>,
     waiting: RefCell<BTreeMap<CorrId, oneshot::Sender<Answer>>>,
-    writable: Notify,
-    closed: Cell<bool>,
+    link: Link,
+    unheld: Notify,
+}
+
+/// Owned by all clones of a session together: says when the last one is dropped.
+struct Held(Rc<Shared>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.unheld.notify_one();
+    }
+}
+
+/// A request that waits for its answer. Dropped before that, also with the future of the request, it is given up.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    corr: CorrId,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.shared.waiting.borrow_mut().remove(&self.corr).is_some() {
+            self.shared.core.borrow_mut().forget(&self.corr);
+        }
+    }
 }
 
 impl<W: World> Session<W> {
-    /// Connects, checks the router's identity and agrees on a version. Events arrive on the receiver; it ends with the
-    /// session. `timeout` is for every step and request, in nanoseconds.
+    /// Connects, checks the router's identity and agrees on a version. `timeout` is for the connection with TLS, for the
+    /// handshake, and for each request, in nanoseconds.
+    ///
+    /// Events arrive on the receiver, which ends with the session; an answer that comes after its request was given up
+    /// is one too. Once 256 of them wait, nothing more is read, so no event is lost but answers too stand behind them:
+    /// who takes events does not wait for an answer in between, if more may come. With the receiver dropped, events are
+    /// too, and requests still work.
     ///
     /// # Errors
     /// [`SessionError::Tls`], [`SessionError::Client`], [`SessionError::Closed`], [`SessionError::Timeout`].
@@ -106,11 +143,7 @@ impl<W: World> Session<W> {
         versions: VersionRange,
         timeout: u64,
     ) -> Result<(Self, mpsc::Receiver<Event>), SessionError> {
-        let tls = tokio::select! {
-            biased;
-            tls = connect_tls(&world, address) => tls?,
-            () = world.sleep(timeout) => return Err(SessionError::Timeout),
-        };
+        let tls = dial(&world, address, timeout).await?;
         let handshake = ClientHandshake {
             versions,
             identity: address.identity,
@@ -122,32 +155,31 @@ impl<W: World> Session<W> {
         let shared = Rc::new(Shared {
             core: RefCell::new(Client::new(handshake, world.rng())),
             waiting: RefCell::default(),
-            writable: Notify::new(),
-            closed: Cell::new(false),
+            link: Link::default(),
+            unheld: Notify::new(),
         });
         let (events, received) = mpsc::channel(EVENTS);
         let (ready, is_ready) = oneshot::channel();
-        let task = Rc::clone(&shared);
-        world.spawn(async move { run(task, tls, events, ready).await });
-        tokio::select! {
-            biased;
-            outcome = is_ready => outcome.map_err(|_| SessionError::Closed)??,
-            () = world.sleep(timeout) => {
-                shared.close();
-                return Err(SessionError::Timeout);
-            }
+        // Made before there is anything to wait for: giving up on this future ends the session.
+        let held = Rc::new(Held(Rc::clone(&shared)));
+        let session = Self { world: world.clone(), shared: Rc::clone(&shared), timeout, held };
+        let task = world.clone();
+        world.spawn(async move { run(task, shared, tls, events, ready).await });
+        match within(&world, timeout, is_ready).await {
+            Some(outcome) => outcome.map_err(|_| SessionError::Closed)??,
+            None => return Err(SessionError::Timeout),
         }
-        Ok((Self { world, shared, timeout }, received))
+        Ok((session, received))
     }
 
-    /// Whether the connection has ended.
+    /// Whether the session has ended or is about to.
     pub fn is_closed(&self) -> bool {
-        self.shared.closed.get()
+        self.shared.link.is_closing()
     }
 
-    /// Ends the session.
+    /// Ends the session once the requests made so far are written. They get no answers any more.
     pub fn close(&self) {
-        self.shared.close();
+        self.shared.link.close();
     }
 
     /// The version agreed on.
@@ -155,7 +187,8 @@ impl<W: World> Session<W> {
         self.shared.core.borrow().agreed().map_or(0, |agreed| agreed.version)
     }
 
-    /// Sends a command, signed with `key` if there is one, and waits for its answer.
+    /// Sends a command, signed with `key` if there is one, and waits for its answer. Dropping the future gives the request
+    /// up; if it is on its way already, the router carries it out all the same.
     ///
     /// # Errors
     /// [`SessionError::Router`] for an answer `ERR`; otherwise what the connection or the core says.
@@ -165,8 +198,7 @@ impl<W: World> Session<W> {
         command: &Command,
         key: Option<&AuthSecretKey>,
     ) -> Result<Response, SessionError> {
-        let corr = self.shared.core.borrow_mut().request(entity, command, key)?;
-        self.answer(corr).await
+        self.answer(|core| core.request(entity, command, key)).await
     }
 
     /// Has this session's router, as a proxy, deliver a command to a relay, and waits for the relay's answer.
@@ -180,8 +212,7 @@ impl<W: World> Session<W> {
         command: &Command,
         key: Option<&AuthSecretKey>,
     ) -> Result<Response, SessionError> {
-        let corr = self.shared.core.borrow_mut().forward(relay, entity, command, key)?;
-        self.answer(corr).await
+        self.answer(|core| core.forward(relay, entity, command, key)).await
     }
 
     /// Asks this session's router, as a proxy, for its session with the router of an address.
@@ -203,46 +234,40 @@ impl<W: World> Session<W> {
         }
     }
 
-    async fn answer(&self, corr: CorrId) -> Result<Response, SessionError> {
+    async fn answer(
+        &self,
+        request: impl FnOnce(&mut Client) -> Result<CorrId, ClientError>,
+    ) -> Result<Response, SessionError> {
+        // What is said to have failed must not be sent.
         if self.is_closed() {
             return Err(SessionError::Closed);
         }
+        let corr = request(&mut self.shared.core.borrow_mut())?;
         let (sender, answer) = oneshot::channel();
         self.shared.waiting.borrow_mut().insert(corr.clone(), sender);
-        self.shared.writable.notify_one();
-        let answer = tokio::select! {
-            biased;
-            answer = answer => answer.unwrap_or(Err(SessionError::Closed)),
-            () = self.world.sleep(self.timeout) => {
-                self.shared.waiting.borrow_mut().remove(&corr);
-                self.shared.core.borrow_mut().forget(&corr);
-                Err(SessionError::Timeout)
-            }
-        };
-        match answer? {
+        let waiting = Waiting { shared: &self.shared, corr };
+        self.shared.link.wake();
+        let answer = within(&self.world, self.timeout, answer).await;
+        drop(waiting);
+        match answer.ok_or(SessionError::Timeout)?.map_err(|_| SessionError::Closed)?? {
             Response::Err(error) => Err(SessionError::Router(error)),
             response => Ok(response),
         }
     }
 }
 
-impl Shared {
-    fn close(&self) {
-        self.closed.set(true);
-        self.writable.notify_one();
-    }
-}
-
 /// Pumps a session's blocks until it ends, and then fails what still waits.
-async fn run<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+async fn run<W: World>(
+    world: W,
     shared: Rc<Shared>,
-    tls: TlsSession<S>,
+    tls: TlsSession<W::Stream>,
     events: mpsc::Sender<Event>,
     ready: oneshot::Sender<Result<(), SessionError>>,
 ) {
     let (mut reader, mut writer) = split(tls.stream);
-    let mut ready = Some(ready);
+    let link = &shared.link;
     let reading = async {
+        let mut ready = Some(ready);
         let mut block = Vec::new();
         while let Ok(Some(())) = read_block(&mut reader, &mut block).await {
             let taken = shared.core.borrow_mut().block(&block);
@@ -252,58 +277,70 @@ async fn run<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
                 }
                 return;
             }
-            shared.writable.notify_one();
-            loop {
-                let event = shared.core.borrow_mut().poll();
+            // The answer to the router's hello is written without anybody asking for it.
+            link.wake();
+            while let Some(event) = shared.poll() {
                 match event {
-                    None => break,
-                    Some(ClientEvent::Ready { .. }) => {
+                    ClientEvent::Ready { .. } => {
                         if let Some(ready) = ready.take() {
                             let _ = ready.send(Ok(()));
                         }
                     }
-                    Some(ClientEvent::Response { corr, response, .. }) => {
+                    ClientEvent::Response { corr, response, .. } => {
                         shared.resolve(&corr, response.map_err(SessionError::from));
                     }
-                    Some(ClientEvent::Forwarded { corr, response }) => {
+                    ClientEvent::Forwarded { corr, response } => {
                         shared.resolve(&corr, response.map_err(SessionError::from));
                     }
-                    Some(ClientEvent::Event { entity, response }) => {
-                        // Nobody takes events any more: nobody needs the session either.
-                        if events.send((entity, response)).await.is_err() {
-                            return;
-                        }
+                    ClientEvent::Event { entity, response } => {
+                        // An error says that nobody takes events: the session is then there for its requests.
+                        let _ = events.send((entity, response)).await;
                     }
                 }
             }
         }
     };
-    let writing = async {
-        loop {
-            let next = || shared.core.borrow_mut().next_block();
-            if write_blocks(&mut writer, next).await.is_err() {
-                return;
-            }
-            if shared.closed.get() {
-                let _ = writer.shutdown().await;
-                return;
-            }
-            shared.writable.notified().await;
-        }
+    let writing = link.write(&mut writer, || shared.core.borrow_mut().next_block());
+    let abandoned = async {
+        shared.unheld.notified().await;
+        events.closed().await;
+        link.close();
+        std::future::pending().await
     };
     tokio::select! {
         biased;
         () = reading => {}
         () = writing => {}
+        () = abandoned => {}
+        () = link.overdue(&world) => {}
     }
-    shared.closed.set(true);
+    let parting = link.is_closing();
+    link.close();
     shared.waiting.borrow_mut().clear();
+    drop(events);
+    if parting {
+        part(&world, reader, writer).await;
+    }
 }
 
 impl Shared {
+    fn poll(&self) -> Option<ClientEvent> {
+        self.core.borrow_mut().poll()
+    }
+
     fn resolve(&self, corr: &CorrId, answer: Answer) {
-        if let Some(sender) = self.waiting.borrow_mut().remove(corr) {
+        let waiting = self.waiting.borrow_mut().remove(corr);
+        if let Some(sender) = waiting {
             let _ = sender.send(answer);
+        }
+    }
+}
+
+impl From<DialError> for SessionError {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Timeout => Self::Timeout,
+            DialError::Tls(error) => Self::Tls(error),
         }
     }
 }

@@ -12,6 +12,7 @@
 //! Nodes run on one thread, as tasks of a `LocalSet`: what they share is `Rc`, and nothing is scheduled by chance.
 
 pub mod client;
+mod dial;
 pub mod identity;
 mod link;
 pub mod router;

@@ -1,9 +1,81 @@
-//! Blocks on a TLS stream.
+//! One connection's blocks: read, written, and how the connection is ended.
 
+use std::cell::Cell;
 use std::io;
 
 use sxlab_protocol::transport::BLOCK_SIZE;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Notify;
+
+use crate::world::{World, within};
+
+/// How long a connection that is being closed may take to pass on what is queued for it, and then again to see the
+/// other side close, in nanoseconds. A peer that does not read is cut off after it.
+pub(crate) const CLOSE_TIMEOUT: u64 = 10_000_000_000;
+
+/// What the halves of a connection and whoever drives it tell each other. Each half waits for its own signal only, and
+/// a signal that comes while nobody waits is kept for the next wait.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    writable: Notify,
+    readable: Notify,
+    closing: Cell<bool>,
+    close: Notify,
+}
+
+impl Link {
+    /// There may be blocks to write, and room to read.
+    pub(crate) fn wake(&self) {
+        self.writable.notify_one();
+        self.readable.notify_one();
+    }
+
+    /// Ends the connection once what is queued for it is written.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.writable.notify_one();
+        self.close.notify_one();
+    }
+
+    /// Whether [`Link::close`] was called.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Until the next [`Link::wake`].
+    pub(crate) async fn woken(&self) {
+        self.readable.notified().await;
+    }
+
+    /// Ready when the connection has been closing for too long.
+    pub(crate) async fn overdue(&self, world: &impl World) {
+        self.close.notified().await;
+        world.sleep(CLOSE_TIMEOUT).await;
+    }
+
+    /// Writes what `next` gives, at each wake-up, until the link is closed or the connection breaks.
+    pub(crate) async fn write(
+        &self,
+        writer: &mut (impl AsyncWrite + Unpin),
+        mut next: impl FnMut() -> Option<Vec<u8>>,
+    ) {
+        loop {
+            // Closing is looked at first: what is queued before it is written.
+            let closing = self.is_closing();
+            while let Some(block) = next() {
+                // The block is off the queue: one that was not read for lack of room may be read now.
+                self.readable.notify_one();
+                if writer.write_all(&block).await.is_err() {
+                    return;
+                }
+            }
+            if writer.flush().await.is_err() || closing {
+                return;
+            }
+            self.writable.notified().await;
+        }
+    }
+}
 
 /// Reads the next block. `None` when the peer closed between blocks.
 ///
@@ -25,18 +97,18 @@ pub(crate) async fn read_block(
     Ok(Some(()))
 }
 
-/// Writes blocks until the source has no more, then flushes.
-///
-/// # Errors
-/// The connection's.
-pub(crate) async fn write_blocks(
-    writer: &mut (impl AsyncWrite + Unpin),
-    mut next: impl FnMut() -> Option<Vec<u8>>,
-) -> io::Result<()> {
-    let mut written = false;
-    while let Some(block) = next() {
-        writer.write_all(&block).await?;
-        written = true;
-    }
-    if written { writer.flush().await } else { Ok(()) }
+/// Ends a connection: says so, and drops what still comes until the peer has ended it too. A socket that is dropped
+/// with unread bytes in it resets the connection, which may cost the peer what was written last.
+pub(crate) async fn part(
+    world: &impl World,
+    mut reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+) {
+    let parted = async {
+        let mut dropped = [0; 1024];
+        if writer.shutdown().await.is_ok() {
+            while matches!(reader.read(&mut dropped).await, Ok(1..)) {}
+        }
+    };
+    within(world, CLOSE_TIMEOUT, parted).await;
 }

@@ -1,29 +1,47 @@
 //! An SMP router on sockets: accepts connections, pumps their blocks through the core, and dials other routers when
 //! the core asks for it as a proxy.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sxlab_protocol::observe::{SessionNo, Sight};
 use sxlab_protocol::smp::router::{DialFailure, QueueStore, Router, RouterConfig, RouterEvent};
 use sxlab_protocol::transport::RouterCredentials;
-use sxlab_protocol::wire::{DEFAULT_PORT, RouterAddress};
-use tokio::io::{AsyncWriteExt, split};
-use tokio::sync::Notify;
+use sxlab_protocol::wire::RouterAddress;
+use tokio::io::split;
+use tokio::sync::{Notify, Semaphore};
 
+use crate::dial::{DialError, dial};
 use crate::identity::RouterIdentity;
-use crate::link::{read_block, write_blocks};
-use crate::tls::{Acceptor, Connector, ConnectorConfig, SMP_ALPN, TlsError, TlsSession};
-use crate::world::World;
+use crate::link::{Link, part, read_block};
+use crate::tls::{Acceptor, SMP_ALPN, TlsError, TlsSession};
+use crate::world::{World, within};
 
-/// How long TLS may take to be set up, in nanoseconds (TR-22).
-const TLS_TIMEOUT: u64 = 60_000_000_000;
+/// How long to wait after the listener could not give a connection, in nanoseconds.
+const ACCEPT_PAUSE: u64 = 100_000_000;
 
-/// How long a proxy tries to reach a relay, in nanoseconds.
-const DIAL_TIMEOUT: u64 = 25_000_000_000;
+/// Bounds on a router's connections. What sessions may cost is bounded by [`RouterConfig`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Accepted connections that may be open at a time, whatever state they are in. Others wait, not accepted.
+    pub accepted: usize,
+    /// How long TLS may take to be set up on an accepted connection, in nanoseconds (TR-22).
+    pub tls_timeout: u64,
+    /// How long a proxy tries to reach a relay, TLS included, in nanoseconds.
+    pub dial_timeout: u64,
+}
 
-/// Is given each [`Sight`] with the time of the call, in nanoseconds since the epoch.
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { accepted: 10_000, tls_timeout: 60_000_000_000, dial_timeout: 25_000_000_000 }
+    }
+}
+
+/// Is given each [`Sight`] with the time of the call, in nanoseconds since the epoch. It is called in the middle of a
+/// step and must not call the router.
 pub type Observer = Rc<dyn Fn(u64, Sight)>;
 
 /// A router and its connections. Clones are the same router.
@@ -34,19 +52,17 @@ pub struct RouterNode<W: World> {
 struct Inner<W> {
     world: W,
     acceptor: Acceptor,
+    limits: ConnectionLimits,
+    /// One permit for each connection that may still be accepted.
+    room: Arc<Semaphore>,
     /// `None` after the store was taken: the router is stopped.
     core: RefCell<Option<Router>>,
+    stopped: Notify,
     links: RefCell<BTreeMap<SessionNo, Rc<Link>>>,
+    /// Whether the core's timeouts are seen to.
+    timed: Cell<bool>,
     timer: Notify,
     observer: Option<Observer>,
-}
-
-/// What the two halves of a connection and the core tell each other.
-#[derive(Default)]
-struct Link {
-    writable: Notify,
-    readable: Notify,
-    closing: std::cell::Cell<bool>,
 }
 
 impl<W: World> Clone for RouterNode<W> {
@@ -67,6 +83,21 @@ impl<W: World> RouterNode<W> {
         store: QueueStore,
         observer: Option<Observer>,
     ) -> Result<Self, TlsError> {
+        Self::with_limits(world, identity, config, store, observer, ConnectionLimits::default())
+    }
+
+    /// The same with other limits than the usual ones.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the identity cannot be used for TLS.
+    pub fn with_limits(
+        world: W,
+        identity: &RouterIdentity,
+        config: RouterConfig,
+        store: QueueStore,
+        observer: Option<Observer>,
+        limits: ConnectionLimits,
+    ) -> Result<Self, TlsError> {
         let acceptor = Acceptor::new(identity, &SMP_ALPN)?;
         let credentials = RouterCredentials { chain: identity.chain().clone(), leaf: identity.leaf_key() };
         let config = RouterConfig { observe: observer.is_some(), ..config };
@@ -74,46 +105,92 @@ impl<W: World> RouterNode<W> {
         let inner = Inner {
             world,
             acceptor,
+            limits,
+            room: Arc::new(Semaphore::new(limits.accepted.min(Semaphore::MAX_PERMITS))),
             core: RefCell::new(Some(core)),
+            stopped: Notify::new(),
             links: RefCell::default(),
+            timed: Cell::new(false),
             timer: Notify::new(),
             observer,
         };
         Ok(Self { inner: Rc::new(inner) })
     }
 
-    /// Stops the router and hands over its queues, as a crash that the store survives. Its tasks end by themselves.
+    /// Stops the router and hands over its queues, as a crash that the store survives: what was queued to be written is
+    /// lost. Its connections are closed and its tasks end by themselves. `None` if it was stopped before.
     pub fn take_store(&self) -> Option<QueueStore> {
         let core = self.inner.core.borrow_mut().take();
         for link in self.inner.links.borrow().values() {
-            link.closing.set(true);
-            link.writable.notify_one();
+            link.close();
         }
+        self.inner.stopped.notify_waiters();
+        self.inner.timer.notify_one();
         core.map(Router::into_store)
     }
 
-    /// Accepts connections until the listener fails.
+    /// How many sessions are open, those with relays included; none when the router is stopped.
+    pub fn sessions(&self) -> usize {
+        self.inner.core.borrow().as_ref().map_or(0, Router::sessions)
+    }
+
+    /// Accepts connections until the router is stopped. Several listeners may be served at the same time. Dropping the
+    /// future ends the accepting, not the sessions.
+    ///
+    /// A listener that fails for a while, for example because the process has no file descriptors left, is tried again.
     ///
     /// # Errors
-    /// The listener's.
-    pub async fn serve(&self, listener: &W::Listener) -> std::io::Result<()> {
-        let timers = self.clone();
-        self.inner.world.spawn(async move { timers.run_timers().await });
+    /// The listener's, where trying again can't help.
+    pub async fn serve(&self, listener: &W::Listener) -> io::Result<()> {
+        let world = &self.inner.world;
+        if !self.inner.timed.replace(true) {
+            let timers = self.clone();
+            world.spawn(async move { timers.run_timers().await });
+        }
         loop {
-            let (stream, peer) = self.inner.world.accept(listener).await?;
-            let node = self.clone();
-            self.inner.world.spawn(async move { node.accepted(stream, peer).await });
+            let next = async {
+                let room = Arc::clone(&self.inner.room).acquire_owned().await;
+                (room, world.accept(listener).await)
+            };
+            let (room, accepted) = tokio::select! {
+                biased;
+                () = self.stopped() => return Ok(()),
+                next = next => next,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let node = self.clone();
+                    world.spawn(async move {
+                        node.accepted(stream, peer).await;
+                        drop(room);
+                    });
+                }
+                Err(error) if may_pass(&error) => {
+                    drop(room);
+                    world.sleep(ACCEPT_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Ready once the store was taken.
+    async fn stopped(&self) {
+        let stopped = self.inner.stopped.notified();
+        if self.inner.core.borrow().is_some() {
+            stopped.await;
         }
     }
 
     async fn accepted(&self, stream: W::Stream, peer: W::Peer) {
         let world = &self.inner.world;
+        let handshake = self.inner.acceptor.accept(stream, world.entropy());
         let tls = tokio::select! {
             biased;
-            tls = self.inner.acceptor.accept(stream, world.entropy()) => tls,
-            () = world.sleep(TLS_TIMEOUT) => return,
+            () = self.stopped() => return,
+            tls = within(world, self.inner.limits.tls_timeout, handshake) => tls,
         };
-        let Ok(tls) = tls else { return };
+        let Some(Ok(tls)) = tls else { return };
         let (from, session_id) = (world.address(&peer), tls.session_id.clone());
         let session = self.with_core(|core, now| core.accept(&from, session_id, tls.alpn.is_some(), now));
         if let Some(session) = session {
@@ -135,14 +212,10 @@ impl<W: World> RouterNode<W> {
         while let Some(event) = core.poll() {
             match event {
                 RouterEvent::Writable(session) => self.link(session).wake(),
-                RouterEvent::Close(session) => {
-                    let link = self.link(session);
-                    link.closing.set(true);
-                    link.wake();
-                }
+                RouterEvent::Close(session) => self.link(session).close(),
                 RouterEvent::Dial { session, address } => {
                     let node = self.clone();
-                    self.inner.world.spawn(async move { node.dial(session, address).await });
+                    self.inner.world.spawn(async move { node.dialed(session, address).await });
                 }
             }
         }
@@ -150,6 +223,8 @@ impl<W: World> RouterNode<W> {
         Some(result)
     }
 
+    /// The link of a session. The core may have something for it before its connection is there: it begins empty then, and
+    /// is removed by [`Self::run_link`] or by what failed to connect.
     fn link(&self, session: SessionNo) -> Rc<Link> {
         Rc::clone(self.inner.links.borrow_mut().entry(session).or_default())
     }
@@ -162,40 +237,26 @@ impl<W: World> RouterNode<W> {
             let mut block = Vec::new();
             loop {
                 while self.wants_block(session) == Some(false) {
-                    link.readable.notified().await;
+                    link.woken().await;
                 }
-                match read_block(&mut reader, &mut block).await {
-                    Ok(Some(())) => {
-                        if self.with_core(|core, now| core.block(session, &block, now)).is_none() {
-                            return;
-                        }
-                    }
-                    Ok(None) | Err(_) => return,
+                let Ok(Some(())) = read_block(&mut reader, &mut block).await else { return };
+                if self.with_core(|core, now| core.block(session, &block, now)).is_none() {
+                    return;
                 }
             }
         };
-        let writing = async {
-            loop {
-                let next = || self.with_core(|core, _| core.next_block(session)).flatten();
-                if write_blocks(&mut writer, next).await.is_err() {
-                    return;
-                }
-                link.readable.notify_one();
-                if link.closing.get() {
-                    let _ = writer.shutdown().await;
-                    return;
-                }
-                link.writable.notified().await;
-            }
-        };
+        let next = || self.with_core(|core, _| core.next_block(session)).flatten();
         tokio::select! {
             biased;
             () = reading => {}
-            () = writing => {}
+            () = link.write(&mut writer, next) => {}
+            () = link.overdue(&self.inner.world) => {}
         }
-        self.inner.links.borrow_mut().remove(&session);
         self.with_core(|core, now| core.closed(session, now));
         self.inner.links.borrow_mut().remove(&session);
+        if link.is_closing() {
+            part(&self.inner.world, reader, writer).await;
+        }
     }
 
     fn wants_block(&self, session: SessionNo) -> Option<bool> {
@@ -203,31 +264,39 @@ impl<W: World> RouterNode<W> {
     }
 
     /// Connects to a relay for the core.
-    async fn dial(&self, session: SessionNo, address: RouterAddress) {
-        let world = &self.inner.world;
+    async fn dialed(&self, session: SessionNo, address: RouterAddress) {
         let connected = tokio::select! {
             biased;
-            connected = connect_tls(world, &address) => connected.map_err(|_| DialFailure::Network),
-            () = world.sleep(DIAL_TIMEOUT) => Err(DialFailure::Timeout),
+            () = self.stopped() => None,
+            connected = dial(&self.inner.world, &address, self.inner.limits.dial_timeout) => Some(connected),
         };
         match connected {
-            Ok(tls) => {
+            Some(Ok(tls)) => {
                 let session_id = tls.session_id.clone();
-                self.with_core(|core, now| core.dialed(session, session_id, now));
-                self.run_link(session, tls).await;
+                if self.with_core(|core, now| core.dialed(session, session_id, now)).is_some() {
+                    return self.run_link(session, tls).await;
+                }
             }
-            Err(failure) => {
-                self.inner.links.borrow_mut().remove(&session);
+            Some(Err(error)) => {
+                let failure = match error {
+                    DialError::Timeout => DialFailure::Timeout,
+                    DialError::Tls(_) => DialFailure::Network,
+                };
                 self.with_core(|core, now| core.dial_failed(session, failure, now));
             }
+            None => {}
         }
+        self.inner.links.borrow_mut().remove(&session);
     }
 
     /// Calls the core when its timeouts come.
     async fn run_timers(&self) {
         let world = &self.inner.world;
         loop {
-            let Some(due) = self.inner.core.borrow().as_ref().map(Router::next_timeout) else { return };
+            let due = match self.inner.core.borrow().as_ref() {
+                Some(core) => core.next_timeout(),
+                None => return,
+            };
             let now = world.now();
             match due {
                 Some(due) if due <= now => {
@@ -244,30 +313,23 @@ impl<W: World> RouterNode<W> {
     }
 }
 
-impl Link {
-    fn wake(&self) {
-        self.writable.notify_one();
-        self.readable.notify_one();
+/// Whether a listener that failed may give connections again: it ran out of something (file descriptors, memory), or the
+/// connection that it had was gone already. Only a listener that is none any more is given up.
+fn may_pass(error: &io::Error) -> bool {
+    /// `EBADF` of every Unix: it has no [`io::ErrorKind`] of its own.
+    const BAD_DESCRIPTOR: i32 = 9;
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, InvalidInput,
+        NetworkDown, NetworkUnreachable, OutOfMemory, PermissionDenied, TimedOut, WouldBlock,
+    };
+    match (error.kind(), error.raw_os_error()) {
+        (InvalidInput, _) | (_, Some(BAD_DESCRIPTOR)) => false,
+        (
+            ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable | Interrupted
+            | NetworkDown | NetworkUnreachable | OutOfMemory | PermissionDenied | TimedOut | WouldBlock,
+            _,
+        ) => true,
+        // No descriptors left, and the network's rarer errors, have no kind of their own either.
+        (_, code) => code.is_some(),
     }
-}
-
-/// A TLS connection to the router of an address, its identity checked. Hosts are tried in order.
-pub(crate) async fn connect_tls<W: World>(
-    world: &W,
-    address: &RouterAddress,
-) -> Result<TlsSession<W::Stream>, TlsError> {
-    let connector = Connector::new(ConnectorConfig {
-        alpn: vec![b"smp/1".to_vec()],
-        expected_identity: address.identity,
-        client_identity: None,
-    })?;
-    let port = address.port.unwrap_or(DEFAULT_PORT);
-    let mut last = TlsError::Io(std::io::ErrorKind::NotFound.into());
-    for host in &address.hosts {
-        match world.connect(&host.to_string(), port).await {
-            Ok(stream) => return connector.connect(stream, world.entropy()).await,
-            Err(error) => last = TlsError::Io(error),
-        }
-    }
-    Err(last)
 }

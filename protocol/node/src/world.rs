@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -28,7 +27,7 @@ pub trait World: Clone + 'static {
     /// Whatever the network says.
     async fn connect(&self, host: &str, port: u16) -> io::Result<Self::Stream>;
 
-    /// The next connection, and who made it.
+    /// The next connection, and who made it. May be given up on at any time without losing a connection.
     ///
     /// # Errors
     /// Whatever the network says.
@@ -53,7 +52,20 @@ pub trait World: Clone + 'static {
     fn entropy(&self) -> Entropy;
 }
 
-/// Real sockets, the machine's clock and its randomness.
+/// What `step` gives, if it does so within a number of nanoseconds.
+pub(crate) async fn within<T>(
+    world: &impl World,
+    nanoseconds: u64,
+    step: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = step => Some(done),
+        () = world.sleep(nanoseconds) => None,
+    }
+}
+
+/// Real sockets, the machine's clock and its randomness. Onion services can't be connected to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealWorld;
 
@@ -73,6 +85,13 @@ impl World for RealWorld {
     type Peer = SocketAddr;
 
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        // Asking a name server would tell it, in vain, whom this client wants to talk to (RFC 7686, section 2).
+        if host.ends_with(".onion") {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "onion services are not reached from here",
+            ));
+        }
         let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
@@ -80,7 +99,8 @@ impl World for RealWorld {
 
     async fn accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = listener.accept().await?;
-        stream.set_nodelay(true)?;
+        // It fails where the peer has reset the connection already, which is no fault of the listener's.
+        let _ = stream.set_nodelay(true);
         Ok((stream, peer))
     }
 
@@ -102,11 +122,8 @@ impl World for RealWorld {
         tokio::task::spawn_local(task);
     }
 
-    #[expect(clippy::expect_used, reason = "without the system's randomness no key may be made")]
     fn rng(&self) -> ChaCha20Rng {
-        let mut seed = [0; 32];
-        provider::system().secure_random.fill(&mut seed).expect("the system's randomness");
-        ChaCha20Rng::from_seed(seed)
+        provider::system_stream()
     }
 
     fn entropy(&self) -> Entropy {

@@ -9,6 +9,8 @@ use sxlab_protocol::crypto::keys::*;
 use sxlab_protocol::crypto::{CryptoError, authenticator, hash};
 use sxlab_protocol::smp::command::MsgFlags;
 use sxlab_protocol::smp::envelope::MessageBody;
+use sxlab_protocol::smp::version::Layout;
+use sxlab_protocol::transport::{BlockCodec, Session, pack_one, read_transmission};
 use sxlab_protocol::wire::{CorrId, MsgId, pad, unpad};
 
 #[test]
@@ -166,7 +168,7 @@ fn message_body(value: &Value) {
     assert_eq!(MessageBody::open(&secret(), &id, &sealed), Ok(message));
 }
 
-/// The text to authorize and its authorizations, as transmissions carry them.
+/// The text to authorize and its authorizations, as transmissions carry them, and the blocks that carry those.
 #[test]
 fn authorizations_of_a_transmission() {
     let Some(vectors) = support::deployed() else { return };
@@ -180,6 +182,10 @@ fn authorizations_of_a_transmission() {
 
     let ed25519 = Ed25519Secret::from_seed([4; 32]).sign(&text).to_vec();
     let ed448 = Ed448Secret::from_seed([6; 57]).sign(&text).to_vec();
+    // In this example a service signs the text and the queue's key authorizes just the text too. In a service's session it
+    // covers the fingerprint of the service's certificate as well (SV-8).
+    let service_signature = Ed25519Secret::from_seed([5; 32]).sign(&text);
+    let signed_by_service = [b"1\x40", service_signature.as_slice()].concat();
     let mut seen = 0;
     for entry in given["encoded"].as_array().unwrap() {
         let own = match entry["auth"].as_str().unwrap() {
@@ -187,15 +193,28 @@ fn authorizations_of_a_transmission() {
             "ed25519" => ed25519.clone(),
             "ed448" => ed448.clone(),
             "x25519 authenticator" => auth.to_vec(),
-            // With a service, the queue's key authorizes the service's certificate too, which is not given.
-            "x25519 authenticator + service signature" => continue,
+            "x25519 authenticator + service signature" => auth.to_vec(),
             other => panic!("no test for {other}"),
         };
-        let service: &[u8] =
-            if entry["service_auth"].as_bool().unwrap() && !own.is_empty() { b"0" } else { b"" };
-        let transmission = [&[own.len() as u8], own.as_slice(), service, &hex(&given["t"])].concat();
+        let service = match (entry["service_auth"].as_bool().unwrap(), own.is_empty()) {
+            (false, _) | (_, true) => Vec::new(),
+            _ if entry["auth"].as_str().unwrap().ends_with("service signature") => signed_by_service.clone(),
+            _ => b"0".to_vec(),
+        };
+        let transmission = [&[own.len() as u8], own.as_slice(), &service, &hex(&given["t"])].concat();
         assert_eq!(transmission, hex(&entry["transmission"]));
+        let content = pack_one(&transmission).unwrap();
+        assert_eq!(content, hex(&entry["batch1"]));
+        let block = BlockCodec::plain().seal(&content).unwrap();
+        assert_eq!(hash::sha256(&block), array(&entry["padded_block_sha256"]));
+
+        let version = if entry["service_auth"].as_bool().unwrap() { 20 } else { 15 };
+        let session = Session { id: hex(&given["session_id"]), layout: Layout::of(version) };
+        let received = read_transmission(&session, &transmission).unwrap();
+        assert_eq!(received.authorization.unwrap().as_bytes(), own);
+        assert_eq!(received.service_signature, (service.len() > 1).then_some(service_signature));
+        assert_eq!((received.text.as_slice(), received.command.as_slice()), (text.as_slice(), &b"SUB"[..]));
         seen += 1;
     }
-    assert_eq!(seen, 8);
+    assert_eq!(seen, 9);
 }

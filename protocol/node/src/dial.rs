@@ -1,0 +1,56 @@
+//! Connecting to the router that an address names.
+
+use std::io;
+
+use sxlab_protocol::wire::{DEFAULT_PORT, RouterAddress};
+
+use crate::tls::{Connector, ConnectorConfig, TlsError, TlsSession};
+use crate::world::{World, within};
+
+/// Why a router was not reached.
+#[derive(Debug)]
+pub(crate) enum DialError {
+    /// Not in time.
+    Timeout,
+    /// No connection, or TLS failed.
+    Tls(TlsError),
+}
+
+/// A TLS connection to the router of an address, its identity checked, within `timeout` nanoseconds.
+///
+/// The hosts are tried in the address's order. Each may use an equal share of the time that is left, so that one that
+/// swallows everything does not hide the next. The first that accepts a connection is the one: when TLS fails there,
+/// no other host is tried. Something answers in the router's place then, and whoever asked is to learn that rather than
+/// to get a session by another way.
+///
+/// # Errors
+/// Of several hosts, the last one's.
+pub(crate) async fn dial<W: World>(
+    world: &W,
+    address: &RouterAddress,
+    timeout: u64,
+) -> Result<TlsSession<W::Stream>, DialError> {
+    let connector = Connector::new(ConnectorConfig {
+        alpn: vec![b"smp/1".to_vec()],
+        expected_identity: address.identity,
+        client_identity: None,
+    })
+    .map_err(DialError::Tls)?;
+    let port = address.port.unwrap_or(DEFAULT_PORT);
+    let deadline = world.now().saturating_add(timeout);
+    let mut failure = DialError::Tls(TlsError::Io(io::ErrorKind::NotFound.into()));
+    for (host, left) in address.hosts.iter().zip((1..=address.hosts.len() as u64).rev()) {
+        let share = deadline.saturating_sub(world.now()) / left;
+        failure = match within(world, share, world.connect(&host.to_string(), port)).await {
+            Some(Ok(stream)) => {
+                let handshake = connector.connect(stream, world.entropy());
+                let rest = deadline.saturating_sub(world.now());
+                let tls = within(world, rest, handshake).await.ok_or(DialError::Timeout)?;
+                return tls.map_err(DialError::Tls);
+            }
+            Some(Err(error)) => DialError::Tls(TlsError::Io(error)),
+            None => DialError::Timeout,
+        };
+    }
+    Err(failure)
+}

@@ -1,0 +1,18 @@
+//! Routers and clients on streams in memory with virtual time, and once on real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking, their helpers too"
+)]
+
+mod hosts;
+mod hostile;
+mod limits;
+mod network;
+mod party;
+mod proxies;
+mod queues;
+mod restarts;
+mod sessions;
+mod sockets;

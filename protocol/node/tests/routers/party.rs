@@ -1,0 +1,167 @@
+//! Routers and clients as the tests use them.
+
+use std::rc::Rc;
+
+use sxlab_node::client::{Event, Session, SessionError};
+use sxlab_node::identity::RouterIdentity;
+use sxlab_node::router::{ConnectionLimits, RouterNode};
+use sxlab_node::world::World;
+use sxlab_protocol::crypto::SharedSecret;
+use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
+use sxlab_protocol::smp::envelope::MessageBody;
+use sxlab_protocol::smp::error::SmpError;
+use sxlab_protocol::smp::response::Response;
+use sxlab_protocol::smp::router::{QueueStore, RouterConfig};
+use sxlab_protocol::transport::SUPPORTED;
+use sxlab_protocol::wire::{EntityId, MsgId, RouterAddress};
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
+
+use crate::network::{Listener, Network, SECOND, TestWorld};
+
+/// How long clients wait for anything.
+pub(crate) const TIMEOUT: u64 = 30 * SECOND;
+
+/// A running router.
+pub(crate) struct Site {
+    pub(crate) node: RouterNode<TestWorld>,
+    pub(crate) address: RouterAddress,
+    pub(crate) identity: RouterIdentity,
+    pub(crate) listener: Rc<Listener>,
+    pub(crate) served: JoinHandle<std::io::Result<()>>,
+}
+
+/// A running router at `host`.
+pub(crate) fn site(network: &Network, host: &str) -> Site {
+    site_with(network, host, RouterConfig::default(), ConnectionLimits::default())
+}
+
+pub(crate) fn site_with(
+    network: &Network,
+    host: &str,
+    config: RouterConfig,
+    limits: ConnectionLimits,
+) -> Site {
+    let identity = RouterIdentity::mint(host, &mut network.world(host).rng()).unwrap();
+    start(network, host, identity, config, limits, QueueStore::default())
+}
+
+/// Starts a router with these queues.
+pub(crate) fn start(
+    network: &Network,
+    host: &str,
+    identity: RouterIdentity,
+    config: RouterConfig,
+    limits: ConnectionLimits,
+    store: QueueStore,
+) -> Site {
+    let address = RouterAddress {
+        hosts: vec![host.parse().unwrap()],
+        port: None,
+        identity: identity.identity_hash(),
+        password: None,
+    };
+    let node = RouterNode::with_limits(network.world(host), &identity, config, store, None, limits).unwrap();
+    let listener = Rc::new(network.listen(host));
+    let (serving, on) = (node.clone(), Rc::clone(&listener));
+    let served = tokio::task::spawn_local(async move { serving.serve(&on).await });
+    Site { node, address, identity, listener, served }
+}
+
+/// A session and its events.
+pub(crate) struct Party<W: World = TestWorld> {
+    pub(crate) session: Session<W>,
+    pub(crate) events: Receiver<Event>,
+    world: W,
+}
+
+/// A client of the router.
+pub(crate) async fn client(network: &Network, name: &str, site: &Site) -> Party {
+    Party::connect(network.world(name), &site.address).await.unwrap()
+}
+
+/// A queue as its recipient knows it.
+pub(crate) struct Queue {
+    pub(crate) recipient: EntityId,
+    pub(crate) sender: EntityId,
+    pub(crate) key: AuthSecretKey,
+    secret: SharedSecret,
+}
+
+pub(crate) fn message(body: &[u8]) -> Command {
+    Command::Send { flags: MsgFlags::default(), body: body.to_vec() }
+}
+
+impl Queue {
+    /// What the router's encryption of a message covers.
+    pub(crate) fn open(&self, id: &MsgId, sealed: &[u8]) -> Vec<u8> {
+        match MessageBody::open(&self.secret, id, sealed).unwrap() {
+            MessageBody::Message { body, .. } => body,
+            other @ MessageBody::Quota { .. } => panic!("{other:?}"),
+        }
+    }
+}
+
+impl<W: World> Party<W> {
+    pub(crate) async fn connect(world: W, address: &RouterAddress) -> Result<Self, SessionError> {
+        let (session, events) = Session::connect(world.clone(), address, SUPPORTED, TIMEOUT).await?;
+        Ok(Self { session, events, world })
+    }
+
+    pub(crate) async fn ping(&self) -> Result<Response, SessionError> {
+        self.session.request(EntityId::EMPTY, &Command::Ping, None).await
+    }
+
+    /// A new queue, subscribed to.
+    pub(crate) async fn queue(&self) -> Queue {
+        let mut rng = self.world.rng();
+        let key = AuthSecretKey::generate(KeyType::Ed25519, &mut rng);
+        let dh = X25519Secret::generate(&mut rng);
+        let new = Command::New(Box::new(NewQueue {
+            auth_key: key.public(),
+            dh_key: dh.public(),
+            password: None,
+            subscribe: true,
+            queue: QueueRequest::Messaging(None),
+            notifier: None,
+        }));
+        match self.session.request(EntityId::EMPTY, &new, Some(&key)).await {
+            Ok(Response::Ids(ids)) => {
+                let secret = dh.dh(&ids.dh_key);
+                Queue { recipient: ids.recipient, sender: ids.sender, key, secret }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Secures a queue for a fresh sender's key.
+    pub(crate) async fn secure(&self, queue: &Queue) -> AuthSecretKey {
+        let key = AuthSecretKey::generate(KeyType::X25519, &mut self.world.rng());
+        let command = Command::SKey(key.public());
+        let secured = self.session.request(queue.sender.clone(), &command, Some(&key)).await.unwrap();
+        assert_eq!(secured, Response::Ok);
+        key
+    }
+
+    pub(crate) async fn send(&self, queue: &Queue, key: &AuthSecretKey, body: &[u8]) {
+        let sent = self.session.request(queue.sender.clone(), &message(body), Some(key)).await.unwrap();
+        assert_eq!(sent, Response::Ok);
+    }
+
+    /// A command of the queue's recipient.
+    pub(crate) async fn own(&self, queue: &Queue, command: &Command) -> Result<Response, SessionError> {
+        self.session.request(queue.recipient.clone(), command, Some(&queue.key)).await
+    }
+
+    /// The next event, which is a message of this queue: its id and body.
+    pub(crate) async fn received(&mut self, queue: &Queue) -> (MsgId, Vec<u8>) {
+        match self.events.recv().await {
+            Some((entity, Response::Msg { id, body })) if entity == queue.recipient => {
+                let body = queue.open(&id, &body);
+                (id, body)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
