@@ -33,7 +33,7 @@ pub(super) struct Run<'a> {
 }
 
 /// Trials and the most picks of the report's Monte Carlo of the abstract model.
-const MODEL_TRIALS: u64 = 20_000;
+const MODEL_TRIALS: u64 = 4_000;
 const MODEL_PICKS: u64 = 20_000;
 
 /// Adversary shares that the abstract model is shown for.

@@ -6,8 +6,8 @@
     reason = "tests fail by panicking, their helpers too"
 )]
 
-mod hosts;
 mod hostile;
+mod hosts;
 mod limits;
 mod network;
 mod party;

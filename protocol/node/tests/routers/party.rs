@@ -5,18 +5,21 @@ use std::rc::Rc;
 use sxlab_node::client::{Event, Session, SessionError};
 use sxlab_node::identity::RouterIdentity;
 use sxlab_node::router::{ConnectionLimits, RouterNode};
+use sxlab_node::tls::{Acceptor, Connector, ConnectorConfig, Gather, SMP_ALPN};
 use sxlab_node::world::World;
 use sxlab_protocol::crypto::SharedSecret;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
+use sxlab_protocol::smp::client::{Client, ClientEvent};
 use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
 use sxlab_protocol::smp::envelope::MessageBody;
-use sxlab_protocol::smp::error::SmpError;
 use sxlab_protocol::smp::response::Response;
-use sxlab_protocol::smp::router::{QueueStore, RouterConfig};
-use sxlab_protocol::transport::SUPPORTED;
+use sxlab_protocol::smp::router::{QueueStore, Router, RouterConfig};
+use sxlab_protocol::transport::{BLOCK_SIZE, ClientHandshake, RouterCredentials, SUPPORTED};
 use sxlab_protocol::wire::{EntityId, MsgId, RouterAddress};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsStream;
 
 use crate::network::{Listener, Network, SECOND, TestWorld};
 
@@ -164,4 +167,83 @@ impl<W: World> Party<W> {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A client on a bare stream, which reads and writes only when the test says so.
+pub(crate) struct Raw {
+    pub(crate) core: Client,
+    pub(crate) stream: TlsStream<Gather<DuplexStream>>,
+}
+
+impl Raw {
+    /// TLS is up, nothing is read or written yet.
+    pub(crate) async fn connect(network: &Network, site: &Site) -> Self {
+        let world = network.world("raw");
+        let stream = world.connect(&site.address.hosts[0].to_string(), 5223).await.unwrap();
+        let identity = site.address.identity;
+        let alpn = vec![b"smp/1".to_vec()];
+        let config = ConnectorConfig { alpn, expected_identity: identity, client_identity: None };
+        let tls = Connector::new(config).unwrap().connect(stream, world.entropy()).await.unwrap();
+        let handshake = ClientHandshake {
+            versions: SUPPORTED,
+            identity,
+            session_id: tls.session_id,
+            send_key: true,
+            proxy: false,
+            unix_seconds: world.now() / SECOND,
+        };
+        Self { core: Client::new(handshake, world.rng()), stream: tls.stream }
+    }
+
+    /// The same after the handshake.
+    pub(crate) async fn ready(network: &Network, site: &Site) -> Self {
+        let mut raw = Self::connect(network, site).await;
+        assert!(matches!(raw.read().await.as_slice(), [ClientEvent::Ready { version: 20 }]));
+        raw.write().await;
+        raw
+    }
+
+    /// Reads a block: what it says.
+    pub(crate) async fn read(&mut self) -> Vec<ClientEvent> {
+        let mut block = vec![0; BLOCK_SIZE];
+        self.stream.read_exact(&mut block).await.unwrap();
+        self.core.block(&block).unwrap();
+        std::iter::from_fn(|| self.core.poll()).collect()
+    }
+
+    /// Writes what the core has to write.
+    pub(crate) async fn write(&mut self) {
+        while let Some(block) = self.core.next_block() {
+            self.stream.write_all(&block).await.unwrap();
+        }
+        self.stream.flush().await.unwrap();
+    }
+}
+
+/// A router on a bare stream that has said its hello, and reads and writes no more.
+pub(crate) async fn mute_router(
+    network: &Network,
+    host: &str,
+) -> (RouterAddress, JoinHandle<TlsStream<Gather<DuplexStream>>>) {
+    let world = network.world(host);
+    let identity = RouterIdentity::mint(host, &mut world.rng()).unwrap();
+    let address = RouterAddress {
+        hosts: vec![host.parse().unwrap()],
+        port: None,
+        identity: identity.identity_hash(),
+        password: None,
+    };
+    let credentials = RouterCredentials { chain: identity.chain().clone(), leaf: identity.leaf_key() };
+    let mut core = Router::new(RouterConfig::default(), credentials, QueueStore::default(), world.rng());
+    let acceptor = Acceptor::new(&identity, &SMP_ALPN).unwrap();
+    let listener = Rc::new(network.listen(host));
+    let accepting = tokio::task::spawn_local(async move {
+        let (stream, peer) = world.accept(&listener).await.unwrap();
+        let mut tls = acceptor.accept(stream, world.entropy()).await.unwrap();
+        let session = core.accept(&peer, tls.session_id, true, world.now());
+        tls.stream.write_all(&core.next_block(session).unwrap()).await.unwrap();
+        tls.stream.flush().await.unwrap();
+        tls.stream
+    });
+    (address, accepting)
 }
