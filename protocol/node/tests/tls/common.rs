@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -59,7 +60,9 @@ pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
     pub(crate) fn new(test: &str) -> Self {
-        let name = format!("{test}-{}", std::process::id());
+        // Tests of one process run at the same time, and some of them share a name.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{test}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
     }
 
