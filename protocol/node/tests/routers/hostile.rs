@@ -189,13 +189,14 @@ fn a_connection_whose_peer_does_not_read_can_be_closed_all_the_same() {
         let (_reader, mut writer) = tokio::io::split(raw.stream);
         let mut core = raw.core;
         let writing = tokio::task::spawn_local(async move {
-            loop {
+            for _ in 0..100 {
                 core.request(EntityId::EMPTY, &Command::Ping, None).unwrap();
                 let block = core.next_block().unwrap();
                 if writer.write_all(&block).await.is_err() || writer.flush().await.is_err() {
                     return Instant::now();
                 }
             }
+            panic!("all was taken");
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!writing.is_finished());

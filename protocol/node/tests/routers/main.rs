@@ -1,6 +1,7 @@
 //! Routers and clients on streams in memory with virtual time, and once on real sockets.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "tests fail by panicking, their helpers too"

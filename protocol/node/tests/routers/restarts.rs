@@ -31,10 +31,10 @@ fn an_unacknowledged_message_survives_a_restart() {
 
         let limits = ConnectionLimits::default();
         let router = start(&network, "a.test", router.identity, RouterConfig::default(), limits, store);
-        let recipient = client(&network, "recipient", &router).await;
-        let answer = recipient.own(&queue, &Command::Sub).await.unwrap();
-        let Response::Msg { id, body } = answer else { panic!("{answer:?}") };
-        assert_eq!(queue.open(&id, &body), b"again");
+        let mut recipient = client(&network, "recipient", &router).await;
+        assert_eq!(recipient.own(&queue, &Command::Sub).await.unwrap(), Response::Sok { service: None });
+        let (id, body) = recipient.received(&queue).await;
+        assert_eq!(body, b"again");
         assert_eq!(recipient.own(&queue, &Command::Ack(id)).await.unwrap(), Response::Ok);
         assert_eq!(router.node.take_store().unwrap().waiting(), 0);
     });

@@ -9,6 +9,7 @@ use sxlab_node::client::{Session, SessionError};
 use sxlab_protocol::crypto::keys::AuthSecretKey;
 use sxlab_protocol::smp::client::ClientError;
 use sxlab_protocol::smp::command::Command;
+use sxlab_protocol::smp::error::{BrokerError, ProxyError, SmpError};
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::transport::{HandshakeError, SUPPORTED};
 use sxlab_protocol::wire::{EntityId, VersionRange};
@@ -23,15 +24,16 @@ async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
-/// What a future gives when it is polled at most so often, and dropped then.
+/// What a future gives when it is polled at most so often (once at least), and dropped right after that.
 async fn polled<T>(times: usize, mut future: Pin<Box<dyn Future<Output = T> + '_>>) -> Option<T> {
     let mut left = times;
     poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
         left -= 1;
-        future.as_mut().poll(context).map(Some)
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
 }
@@ -66,6 +68,18 @@ fn a_session_ends_when_nobody_can_use_it_any_more() {
 }
 
 #[test]
+fn a_session_that_asks_for_nothing_is_a_session_all_the_same() {
+    run(async |network| {
+        let router = site(&network, "a.test");
+        let client = client(&network, "client", &router).await;
+        // Longer than a router waits for a hello.
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert!(!client.session.is_closed());
+        assert_eq!(client.ping().await.unwrap(), Response::Pong);
+    });
+}
+
+#[test]
 fn a_session_whose_events_nobody_takes_serves_its_requests() {
     run(async |network| {
         let router = site(&network, "a.test");
@@ -86,7 +100,7 @@ fn a_session_whose_events_nobody_takes_serves_its_requests() {
 fn a_connection_attempt_that_is_dropped_leaves_no_session() {
     run(async |network| {
         let router = site(&network, "a.test");
-        for times in 0..100 {
+        for times in 1..100 {
             let connecting = Party::connect(network.world("client"), &router.address);
             let connected = polled(times, Box::pin(connecting)).await;
             let done = connected.map(|party| party.map(drop)).is_some();
@@ -117,16 +131,14 @@ fn the_answer_to_a_request_that_was_dropped_later_is_an_event() {
     run(async |network| {
         let router = site(&network, "a.test");
         let mut client = client(&network, "client", &router).await;
-        {
-            let mut creating = std::pin::pin!(client.queue());
-            tokio::select! {
-                biased;
-                _ = &mut creating => panic!("nothing is that fast"),
-                () = tokio::task::yield_now() => {}
-            }
-        }
-        let (entity, response) = client.events.recv().await.unwrap();
-        assert!(entity.is_empty() && matches!(response, Response::Ids(_)), "{response:?}");
+        network.silence("b.test");
+        let elsewhere = "smp://CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=@b.test".parse().unwrap();
+        let dropped =
+            tokio::time::timeout(Duration::from_secs(1), client.session.relay(&elsewhere, None)).await;
+        assert!(dropped.is_err());
+        assert_eq!(client.ping().await.unwrap(), Response::Pong);
+        let late = Response::Err(SmpError::Proxy(ProxyError::Broker(BrokerError::Timeout)));
+        assert_eq!(client.events.recv().await.unwrap(), (EntityId::EMPTY, late));
     });
 }
 
@@ -139,13 +151,31 @@ fn what_is_asked_before_closing_is_written_and_nothing_after() {
         let queue = recipient.queue().await;
         let key = recipient.secure(&queue).await;
         send_many(&sender.session, &queue, &key, 20).await;
-        sender.session.close();
+        // The last one is asked for when nothing could be written any more before the session is closed.
+        let command = message(b"the last one");
+        let last = sender.session.request(queue.sender.clone(), &command, Some(&key));
+        let (_, ()) = tokio::join!(biased; last, async { sender.session.close() });
         assert!(sender.session.is_closed());
         let late = sender.session.request(queue.sender.clone(), &message(b"late"), Some(&key)).await;
         assert!(matches!(late, Err(SessionError::Closed)), "{late:?}");
         settle().await;
         assert_eq!(router.node.sessions(), 1);
-        assert_eq!(router.node.take_store().unwrap().waiting(), 20);
+        assert_eq!(router.node.take_store().unwrap().waiting(), 21);
+    });
+}
+
+#[test]
+fn closing_does_not_overtake_a_request() {
+    run(async |network| {
+        let router = site(&network, "a.test");
+        let client = client(&network, "client", &router).await;
+        let queue = client.queue().await;
+        let key = client.secure(&queue).await;
+        let command = message(b"the only one");
+        let only = client.session.request(queue.sender.clone(), &command, Some(&key));
+        let (_, ()) = tokio::join!(biased; only, async { client.session.close() });
+        settle().await;
+        assert_eq!(router.node.take_store().unwrap().waiting(), 1);
     });
 }
 
