@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use sxlab_analysis::results::OutputDir;
 use sxlab_simnet::engine::{self, EngineError, Outcome as EngineOutcome, Progress};
 use sxlab_simnet::observe::TraceHash;
-use sxlab_simnet::scenario::{Overrides, Scenario};
+use sxlab_simnet::scenario::{Overrides, Scenario, Workload};
 use sxlab_simnet::seed::Streams;
 use sxlab_simnet::selection::Policy;
 use sxlab_simnet::workload::Plan;
@@ -32,7 +33,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Run twice, compare, and write no results; shows the first event that differs.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["out", "write_trace", "json"])]
     check_determinism: bool,
     /// With --check-determinism: so many seeds, from the first upwards.
     #[arg(long, value_name = "N", requires = "check_determinism", value_parser = clap::value_parser!(u64).range(1..))]
@@ -40,7 +41,7 @@ pub(crate) struct RunArgs {
     /// The trace for a workload of kind "trace", in place of the scenario's.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Write every observation to trace.jsonl, too.
+    /// Write every observation to trace-POLICY.jsonl, too.
     #[arg(long)]
     write_trace: bool,
     /// Print the summary as one JSON document on the standard output.
@@ -75,6 +76,11 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
         None => Scenario::builtin(&overrides),
     }
     .map_err(Failure::usage)?;
+    if args.trace.is_some() && matches!(scenario.workload, Workload::Poisson(_)) {
+        return Err(Failure::usage(
+            "--trace: the scenario draws its messages, only a workload of kind \"trace\" reads them",
+        ));
+    }
     if args.check_determinism { check_determinism(&args, &scenario) } else { report(&args, &scenario) }
 }
 
@@ -82,13 +88,27 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
 fn replay(args: &RunArgs, seed: u64) -> String {
     let mut line = "sxlab run".to_owned();
     if let Some(file) = &args.scenario {
-        line.push_str(&format!(" {}", file.display()));
+        line.push_str(&format!(" {}", quoted(file)));
     }
     line.push_str(&format!(" --seed {seed}"));
     if let Some(trace) = &args.trace {
-        line.push_str(&format!(" --trace {}", trace.display()));
+        line.push_str(&format!(" --trace {}", quoted(trace)));
     }
     line
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:,@%".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+/// Where results go unless --out says so. A scenario may have any name: what could lead elsewhere becomes `-`.
+fn default_directory(scenario: &Scenario) -> PathBuf {
+    let kept = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    let name: String = scenario.name.chars().map(|c| if kept(c) { c } else { '-' }).collect();
+    Path::new("out").join(format!("{name}-seed-{}", scenario.seed))
 }
 
 fn plan(scenario: &Scenario, streams: &Streams) -> Result<Plan, Failure> {
@@ -107,6 +127,8 @@ fn report(args: &RunArgs, scenario: &Scenario) -> Outcome {
     let begun = Instant::now();
     let streams = Streams::new(scenario.seed);
     let plan = plan(scenario, &streams)?;
+    let directory = args.out.clone().unwrap_or_else(|| default_directory(scenario));
+    let directory = OutputDir::create(&directory).map_err(Failure::usage)?;
     output::note(format_args!(
         "{}: {} users, {} conversations, {} messages, {} routers, seed {}",
         scenario.name,
@@ -116,11 +138,6 @@ fn report(args: &RunArgs, scenario: &Scenario) -> Outcome {
         scenario.network.routers.len(),
         scenario.seed,
     ));
-    let directory = match &args.out {
-        Some(directory) => directory.clone(),
-        None => Path::new("out").join(format!("{}-seed-{}", scenario.name, scenario.seed)),
-    };
-    let directory = sxlab_analysis::results::OutputDir::create(&directory).map_err(Failure::usage)?;
     let replay = replay(args, scenario.seed);
     let mut runs = Vec::new();
     for &policy in &scenario.policies {
@@ -161,7 +178,10 @@ fn simulate(
 
 /// Runs everything twice for each seed and compares.
 fn check_determinism(args: &RunArgs, scenario: &Scenario) -> Outcome {
-    for seed in scenario.seed..scenario.seed.saturating_add(args.seeds.unwrap_or(1)) {
+    let more = args.seeds.unwrap_or(1) - 1;
+    let last =
+        scenario.seed.checked_add(more).ok_or_else(|| Failure::usage("--seeds: beyond the largest seed"))?;
+    for seed in scenario.seed..=last {
         let streams = Streams::new(seed);
         let plan = plan(scenario, &streams)?;
         let mut hashes = Vec::new();

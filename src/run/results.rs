@@ -86,11 +86,7 @@ pub(super) fn write(
         for finished in run.runs {
             let mut lines = Vec::new();
             finished.outcome.log.write_jsonl(&mut lines).map_err(failed)?;
-            let name = match run.runs.len() {
-                1 => "trace.jsonl".to_owned(),
-                _ => format!("trace-{}.jsonl", finished.policy),
-            };
-            directory.write(&name, lines).map_err(failed)?;
+            directory.write(&format!("trace-{}.jsonl", finished.policy), lines).map_err(failed)?;
         }
     }
     let summary = summary(run, &evaluation, wall_seconds());

@@ -11,4 +11,6 @@ mod program;
 #[cfg(test)]
 mod routers;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
 mod usage;

@@ -52,6 +52,11 @@ pub(crate) async fn sxlab(args: &[&str]) -> Ended {
     ended(command(args).spawn().unwrap()).await
 }
 
+/// Runs the program to its end in a directory.
+pub(crate) async fn sxlab_in(directory: &str, args: &[&str]) -> Ended {
+    ended(command(args).current_dir(directory).spawn().unwrap()).await
+}
+
 /// Runs the program to its end with an input.
 pub(crate) async fn sxlab_with_input(args: &[&str], input: &str) -> Ended {
     let mut child = command(args).stdin(Stdio::piped()).spawn().unwrap();

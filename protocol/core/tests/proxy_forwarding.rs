@@ -195,7 +195,7 @@ fn a_relay_that_cannot_be_reached_is_remembered_for_30_seconds() {
         w.finish_dials();
         w.drive();
         assert_eq!(w.answer(c, &corr).unwrap().0, "ERR PROXY BROKER NETWORK");
-        assert_eq!(w.sites[0].core.next_timeout(), None);
+        assert_eq!(w.deadline(0), None);
     };
     ask(&mut w, true);
     w.wait(30 * SECOND - 1);
@@ -232,7 +232,7 @@ fn a_relay_that_does_not_greet_times_out_and_is_remembered() {
     assert_eq!(w.answer(c, &corr).unwrap().0, "ERR PROXY BROKER TIMEOUT");
     assert_eq!(w.sites[0].closed.len(), 1, "its connection is to be closed");
     assert_eq!(w.relay(c, 1).err().unwrap(), "ERR PROXY BROKER TIMEOUT");
-    assert_eq!(w.sites[0].core.next_timeout(), None);
+    assert_eq!(w.deadline(0), None);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_lost_relay_fails_what_waits_for_it_and_the_next_request_dials_again() {
 fn a_relay_that_does_not_answer_times_out() {
     let (mut w, c, relay, recipient, q) = ready();
     assert_eq!(w.forward(c, &relay, &q.sender, &send("m1"), None), "in PRES: OK");
-    assert_eq!(w.sites[0].core.next_timeout(), None, "what was answered has no deadline");
+    assert_eq!(w.deadline(0), None, "what was answered has no deadline");
     assert_eq!(w.ack(recipient, &q), "OK");
     w.stall_relays(0);
     let corr = w.core(c).forward(&relay, q.sender.clone(), &send("m2"), None).unwrap();
@@ -394,7 +394,7 @@ fn malformed_forwards_are_refused_at_the_layer_that_is_malformed() {
         assert_eq!(x.content(&mut w, 20, &message), "inner: OK");
         assert_eq!(x.content(&mut w, 20, &subscribe), "inner: ERR CMD PROHIBITED");
         assert_eq!(x.content(&mut w, 20, &ping), "inner: ERR CMD PROHIBITED");
-        assert_eq!(x.content(&mut w, 20, &name), "inner: ERR CMD UNKNOWN", "until names are resolved");
+        assert_eq!(x.content(&mut w, 20, &name), "inner: ERR NAME NO_RESOLVER");
         assert_eq!(x.content(&mut w, 20, &signed), "inner: ERR AUTH");
         // The inner version is not checked against any range.
         assert_eq!(x.content(&mut w, 21, &message), "inner: OK");

@@ -286,7 +286,7 @@ fn a_closed_connection_gets_no_end_and_causes_none() {
     let q = w.queue(a);
     w.disconnect(a);
     assert_eq!(w.subscribe(b, &q), "SOK");
-    assert_eq!(w.sites[0].core.next_timeout(), None);
+    assert_eq!(w.deadline(0), None);
 }
 
 #[test]

@@ -241,7 +241,7 @@ impl Run {
             assert_eq!(rest, waiting);
         }
         self.w.wait(60 * SECOND);
-        assert_eq!(self.w.sites[0].core.next_timeout(), None);
+        assert_eq!(self.w.deadline(0), None);
     }
 }
 

@@ -308,6 +308,10 @@ impl Response {
     pub fn kind(&self) -> Kind {
         match self {
             Response::Ids(_) => Kind::Ids,
+            Response::Lnk { .. } => Kind::Lnk,
+            Response::Info(_) => Kind::Info,
+            Response::Nid(_) => Kind::Nid,
+            Response::Nmsg { .. } => Kind::Nmsg,
             Response::Sok { .. } => Kind::Sok,
             Response::Msg { .. } => Kind::Msg,
             Response::Ok => Kind::Ok,

@@ -410,6 +410,11 @@ impl World {
         true
     }
 
+    /// The router's next timeout, its regular checks aside, of which the most frequent is hourly.
+    pub fn deadline(&self, site: usize) -> Option<u64> {
+        self.sites[site].core.next_timeout().filter(|due| *due < self.now + 600 * SECOND)
+    }
+
     /// Lets time pass, in nanoseconds.
     pub fn wait(&mut self, time: u64) {
         self.drive();

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// A JSON file of the vectors, by its path inside their directory. `None`, and a line that says so, without them.
-pub fn json(path: &str) -> Option<Value> {
+/// The directory of the vectors. `None`, and a line that says so, without them.
+pub fn directory() -> Option<PathBuf> {
     let directory = match std::env::var_os("SXLAB_VECTORS") {
         Some(directory) => PathBuf::from(directory),
         None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
@@ -14,6 +14,12 @@ pub fn json(path: &str) -> Option<Value> {
         println!("skipped: no vectors ({} is no directory)", directory.display());
         return None;
     }
+    Some(directory)
+}
+
+/// A JSON file of the vectors, by its path inside their directory. `None`, and a line that says so, without them.
+pub fn json(path: &str) -> Option<Value> {
+    let directory = directory()?;
     let text = std::fs::read_to_string(directory.join(path)).unwrap();
     Some(serde_json::from_str(&text).unwrap())
 }

@@ -2,17 +2,20 @@
 
 use super::sessions::{Hold, Open, Peer};
 use super::verify::{Accepted, Reply};
-use super::{Content, Offered, Queue, Router, Stored};
+use super::{Content, Link, Notification, Offered, Queue, Router, Status, Stored};
 use crate::crypto::hash::sender_id_from_corr;
 use crate::crypto::keys::{AuthPublicKey, X25519Secret};
 use crate::observe::{Layer, SessionNo, Sight};
 use crate::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
 use crate::smp::envelope::MessageBody;
-use crate::smp::error::{CommandError, SmpError};
+use crate::smp::error::{CommandError, NameError, SmpError};
 use crate::smp::forward;
 use crate::smp::response::{QueueIds, Response};
 use crate::transport::Received;
-use crate::wire::{CorrId, EntityId, MsgId, QueueMode};
+use crate::wire::{CorrId, EntityId, LinkId, MsgId, QueueMode};
+
+/// The answer to RSLV of a router that resolves no names (NM-1).
+const NO_RESOLVER: Response = Response::Err(SmpError::Name(NameError::NoResolver));
 
 impl Router {
     /// Carries out a verified command of a session. Answers go to `replies`, messages that a subscription sets free to
@@ -26,6 +29,9 @@ impl Router {
         messages: &mut Vec<Reply>,
     ) {
         let Received { corr, entity, .. } = accepted.received;
+        if let Some(info) = self.blocked(&accepted.command, &entity) {
+            return replies.push(Reply { corr, entity, response: Response::Err(SmpError::Blocked(info)) });
+        }
         let response = match accepted.command {
             Command::New(new) => self.new_queue(session, &corr, &new),
             // An earlier command of the same block may have deleted the queue since it was verified.
@@ -34,11 +40,20 @@ impl Router {
             }
             Command::Sub => self.subscribe(session, &entity, now, messages),
             Command::Key(key) => self.secure(&entity, key, false),
+            Command::RKey(keys) => self.replace_keys(&entity, keys),
             Command::SKey(key) => self.secure(&entity, key, true),
+            Command::LSet { link, data } => self.set_link(&entity, link, data),
+            Command::LDel => self.delete_link(&entity),
+            Command::LKey(key) => self.secure_by_link(&entity, key),
+            Command::LGet => self.get_link(&entity),
+            Command::NKey(keys) => self.enable_notifications(session, &entity, &keys, now),
+            Command::NDel => self.disable_notifications(session, &entity, now),
+            Command::NSub => self.subscribe_notifier(session, &entity, now),
             Command::Ack(id) => self.acknowledge(session, &entity, &id),
             Command::Get => self.get(session, &entity),
             Command::Off => self.suspend(&entity),
             Command::Del => self.delete(session, &entity, now),
+            Command::Que => self.state(session, &entity),
             Command::Send { flags, body } => {
                 let limit = self.open(session).map_or(0, |open| open.agreed.session.layout.message_limit);
                 self.receive(&entity, flags, body, limit, now)
@@ -57,8 +72,9 @@ impl Router {
                 }
             }
             Command::Rfwd { sealed } => self.forwarded(session, &corr, &sealed, now),
-            // Known to the protocol, not to this router yet.
-            _ => Response::Err(SmpError::Command(CommandError::Unknown)),
+            Command::Rslv(_) => NO_RESOLVER,
+            // Refused before, as they are for service sessions only, which this router does not open.
+            Command::Subs(_) | Command::NSubs(_) => Response::Err(SmpError::Service),
         };
         replies.push(Reply { corr, entity, response });
     }
@@ -67,7 +83,10 @@ impl Router {
         self.sessions.get(&session).and_then(Peer::open)
     }
 
-    fn holds(&mut self, session: SessionNo) -> Option<&mut std::collections::BTreeMap<EntityId, Hold>> {
+    pub(super) fn holds(
+        &mut self,
+        session: SessionNo,
+    ) -> Option<&mut std::collections::BTreeMap<EntityId, Hold>> {
         Some(&mut self.sessions.get_mut(&session)?.open_mut()?.holds)
     }
 
@@ -77,28 +96,36 @@ impl Router {
         if !self.config.new_queues || !password {
             return Response::Err(SmpError::Auth);
         }
-        let sender = match &new.queue {
-            QueueRequest::Messaging(Some(link)) => Some(&link.sender),
-            QueueRequest::Contact(Some(link)) => Some(&link.sender),
+        // With link data the client chooses the sender id, and a contact queue's link id too (RC-10).
+        let chosen = match &new.queue {
+            QueueRequest::Messaging(Some(link)) => Some((&link.sender, None, &link.data)),
+            QueueRequest::Contact(Some(link)) => Some((&link.sender, Some(&link.link), &link.data)),
             _ => None,
         };
-        if let Some(sender) = sender {
-            // With link data the client chooses the sender id, but only this one (RC-9).
+        if let Some((sender, link, _)) = chosen {
             if *sender != EntityId::from(sender_id_from_corr(corr)) {
                 return Response::Err(SmpError::Command(CommandError::Prohibited));
             }
-            // Link data are not kept by this router yet.
-            return Response::Err(SmpError::Command(CommandError::Unknown));
-        }
-        if new.notifier.is_some() {
-            return Response::Err(SmpError::Command(CommandError::Unknown));
+            if self.store.has(sender) || link.is_some_and(|link| self.store.has_link(link)) {
+                return Response::Err(SmpError::Auth);
+            }
         }
         let own = X25519Secret::generate(&mut self.rng);
         let secret = own.dh(&new.dh_key);
         for _ in 0..3 {
             let recipient = EntityId::from(self.fresh_id());
-            let sender = EntityId::from(self.fresh_id());
+            let sender = match chosen {
+                Some((sender, ..)) => sender.clone(),
+                None => EntityId::from(self.fresh_id()),
+            };
+            let link = chosen.map(|(_, id, data)| Link {
+                id: id.cloned().unwrap_or_else(|| LinkId::from(self.fresh_id())),
+                data: data.clone(),
+            });
+            let link_id = link.as_ref().map(|link| link.id.clone());
             let queue = Queue::new(new.auth_key, secret.clone(), sender.clone(), new.queue.mode());
+            let (notifier, notifier_ids) = new.notifier.as_ref().map(|keys| self.new_notifier(keys)).unzip();
+            let queue = queue.with_link(link).with_notifier(notifier);
             if !self.store.insert(recipient.clone(), queue) {
                 continue;
             }
@@ -114,9 +141,9 @@ impl Router {
                 sender,
                 dh_key: own.public(),
                 mode: new.queue.mode(),
-                link: None,
+                link: link_id,
                 service: None,
-                notifier: None,
+                notifier: notifier_ids,
             }));
         }
         Response::Err(SmpError::Internal)
@@ -165,7 +192,9 @@ impl Router {
 
     /// Delivers the queue's first message to the session as an event, if it is subscribed and acknowledged what it got.
     pub(super) fn deliver(&mut self, session: SessionNo, entity: &EntityId) {
-        if self.holds(session).is_none_or(|holds| holds.get(entity) != Some(&Hold::Subscribed(None))) {
+        let waits =
+            self.holds(session).is_some_and(|holds| holds.get(entity) == Some(&Hold::Subscribed(None)));
+        if !waits || self.store.by_recipient(entity).is_none_or(|queue| queue.blocked().is_some()) {
             return;
         }
         if self.room(session) == 0 {
@@ -185,9 +214,18 @@ impl Router {
         } else {
             self.store.by_recipient(entity)
         };
-        match queue {
-            Some(queue) if queue.sender_key.as_ref().is_none_or(|present| *present == key) => {
-                queue.sender_key = Some(key);
+        if queue.is_some_and(|queue| queue.secure(key)) {
+            Response::Ok
+        } else {
+            Response::Err(SmpError::Auth)
+        }
+    }
+
+    /// RKEY (RC-22): only for contact queues (D28).
+    fn replace_keys(&mut self, entity: &EntityId, keys: Vec<AuthPublicKey>) -> Response {
+        match self.store.by_recipient(entity) {
+            Some(queue) if queue.mode == Some(QueueMode::Contact) => {
+                queue.recipient_keys = keys;
                 Response::Ok
             }
             _ => Response::Err(SmpError::Auth),
@@ -225,7 +263,7 @@ impl Router {
     fn suspend(&mut self, entity: &EntityId) -> Response {
         match self.store.by_recipient(entity) {
             Some(queue) => {
-                queue.suspended = true;
+                queue.status = Status::Off;
                 Response::Ok
             }
             None => Response::Err(SmpError::Auth),
@@ -234,9 +272,11 @@ impl Router {
 
     /// DEL (RC-37, RC-38).
     fn delete(&mut self, session: SessionNo, entity: &EntityId, now: u64) -> Response {
+        let notifier = self.store.replace_notifier(entity, None);
         if !self.store.delete(entity) {
             return Response::Err(SmpError::Auth);
         }
+        self.notifier_gone(session, notifier, now);
         if let Some(subscriber) = self.subscribers.remove(entity) {
             if let Some(holds) = self.holds(subscriber) {
                 holds.remove(entity);
@@ -268,12 +308,29 @@ impl Router {
         if body.len() > limit {
             return Response::Err(SmpError::LargeMsg);
         }
-        if queue.suspended {
-            return Response::Err(SmpError::Auth);
+        match queue.status {
+            Status::Active => {}
+            Status::Off => return Response::Err(SmpError::Auth),
+            Status::Blocked(info) => return Response::Err(SmpError::Blocked(info)),
+        }
+        if self.config.expire_on_send {
+            queue.expire(self.config.message_ttl, now);
         }
         let recipient = recipient.clone();
-        let time = i64::try_from(now / super::SECOND).unwrap_or(i64::MAX);
-        let offered = queue.offer(Stored { id, time, content: Content::Message { flags, body } }, quota);
+        let first_use = queue.mode == Some(QueueMode::Messaging) && queue.sender_key.is_some();
+        let notification = flags.notification.then(|| Notification { message: id.clone(), time: now });
+        let offered = queue.offer(Stored { id, time: now, content: Content::Message { flags, body } }, quota);
+        if let Some(notification) = notification.filter(|_| offered == Offered::Stored)
+            && let Some(notifier) = queue.notifier_mut()
+        {
+            notifier.waiting.push_back(notification);
+            let notifier = notifier.id.clone();
+            self.notify(notifier, now);
+        }
+        if first_use && offered == Offered::Stored {
+            // Whoever the link was for has followed it (SN-8).
+            self.store.delete_link(&recipient);
+        }
         if let Some(subscriber) = self.subscribers.get(&recipient).copied() {
             self.deliver(subscriber, &recipient);
         }
@@ -335,21 +392,26 @@ impl Router {
             return Response::Err(error);
         }
         let entity = accepted.received.entity;
+        if let Some(info) = self.blocked(&accepted.command, &entity) {
+            return Response::Err(SmpError::Blocked(info));
+        }
         match accepted.command {
             Command::Send { flags, body } => self.receive(&entity, flags, body, limit, now),
             Command::SKey(key) => self.secure(&entity, key, true),
-            _ => Response::Err(SmpError::Command(CommandError::Unknown)),
+            Command::LKey(key) => self.secure_by_link(&entity, key),
+            Command::LGet => self.get_link(&entity),
+            Command::Rslv(_) => NO_RESOLVER,
+            _ => Response::Err(SmpError::Command(CommandError::Prohibited)),
         }
     }
 }
 
 /// MSG with the message encrypted for its recipient (SN-9, SN-10).
 fn seal_message(queue: &Queue, message: &Stored) -> Response {
+    let time = i64::try_from(message.time / super::SECOND).unwrap_or(i64::MAX);
     let body = match &message.content {
-        Content::Message { flags, body } => {
-            MessageBody::Message { time: message.time, flags: *flags, body: body.clone() }
-        }
-        Content::Quota => MessageBody::Quota { time: message.time },
+        Content::Message { flags, body } => MessageBody::Message { time, flags: *flags, body: body.clone() },
+        Content::Quota => MessageBody::Quota { time },
     };
     match body.seal(&queue.secret, &message.id) {
         Ok(sealed) => Response::Msg { id: message.id.clone(), body: sealed },

@@ -5,17 +5,27 @@
 //! | `queues` | queues and their messages: what survives a restart |
 //! | `sessions` | transport sessions: handshake, blocks in and out, what waits to be written |
 //! | `verify` | who may give a command |
+//! | `blocking` | queues that the operator blocked |
 //! | `commands` | what each command does |
+//! | `expiry` | what goes by itself: old messages, inactive clients |
+//! | `links` | short links |
+//! | `notifications` | notifiers, and what they are told of messages |
+//! | `state` | what QUE tells of a queue |
 //! | `proxy` | sessions with other routers and the commands forwarded over them |
 //!
 //! Contract: after each call, drain [`Router::poll`]; for each session that it names as writable, write what
 //! [`Router::next_block`] gives; call [`Router::timeout`] when [`Router::next_timeout`] has come; read from a session
 //! only while [`Router::wants_block`]. Times are nanoseconds since the Unix epoch.
 
+mod blocking;
 mod commands;
+mod expiry;
+mod links;
+mod notifications;
 mod proxy;
 mod queues;
 mod sessions;
+mod state;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,7 +35,7 @@ use rand_core::Rng;
 
 pub use self::proxy::DialFailure;
 use self::proxy::Relays;
-pub use self::queues::{Content, Offered, Queue, QueueStore, Stored};
+pub use self::queues::{Content, Link, Notification, Notifier, Offered, Queue, QueueStore, Status, Stored};
 use self::sessions::Peer;
 use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, KeyType};
 use crate::observe::{SessionNo, Sight};
@@ -42,8 +52,18 @@ pub struct RouterConfig {
     pub versions: VersionRange,
     /// Messages that a queue holds before it refuses more.
     pub queue_quota: usize,
+    /// How long a message waits for its recipient, in nanoseconds (SN-15).
+    pub message_ttl: u64,
+    /// How often messages and notifications are looked through for expired ones, in nanoseconds.
+    pub expiry_interval: u64,
+    /// Whether a queue's expired messages are also removed when it is sent another.
+    pub expire_on_send: bool,
     /// How long END and DELD events are collected, in nanoseconds (D34).
     pub end_interval: u64,
+    /// How long notifications are collected, in nanoseconds (D35).
+    pub notification_interval: u64,
+    /// How long a notification waits for its notifier, in nanoseconds (SN-20).
+    pub notification_ttl: u64,
     /// The password that NEW and PRXY need.
     pub password: Option<String>,
     /// Whether NEW is allowed.
@@ -52,6 +72,10 @@ pub struct RouterConfig {
     pub proxy: bool,
     /// How long a client may take for its hello, in nanoseconds (TR-22).
     pub handshake_timeout: u64,
+    /// How long a client without subscriptions may say nothing, in nanoseconds (TR-38); `u64::MAX`: for ever.
+    pub inactive_ttl: u64,
+    /// How often inactive clients are looked for, in nanoseconds.
+    pub inactive_interval: u64,
     /// How long a proxy waits for a relay's answer, in nanoseconds.
     pub forward_timeout: u64,
     /// How long a proxy remembers that a relay could not be reached, in nanoseconds (PX-6).
@@ -71,11 +95,18 @@ impl Default for RouterConfig {
         Self {
             versions: SUPPORTED,
             queue_quota: 128,
+            message_ttl: 21 * 24 * 3600 * SECOND,
+            expiry_interval: 2 * 3600 * SECOND,
+            expire_on_send: false,
             end_interval: 15 * SECOND,
+            notification_interval: 3 * SECOND / 2,
+            notification_ttl: 24 * 3600 * SECOND,
             password: None,
             new_queues: true,
             proxy: true,
             handshake_timeout: 120 * SECOND,
+            inactive_ttl: 6 * 3600 * SECOND,
+            inactive_interval: 3600 * SECOND,
             forward_timeout: 30 * SECOND,
             relay_memory: 30 * SECOND,
             relay_sessions: 10_000,
@@ -115,10 +146,18 @@ pub struct Router {
     next_session: u64,
     /// Which session subscribed to a queue, by recipient id.
     subscribers: BTreeMap<EntityId, SessionNo>,
+    /// Which session subscribed to a notifier, by notifier id.
+    notifiers: BTreeMap<EntityId, SessionNo>,
+    /// Subscribed notifiers that notifications wait for, and when these are sent.
+    notified: BTreeSet<EntityId>,
+    notifications_due: Option<u64>,
     relays: Relays,
     /// END and DELD events that wait for their interval, and when it ends.
     ends: BTreeMap<SessionNo, Vec<(EntityId, Response)>>,
     ends_due: Option<u64>,
+    /// When expired messages, and inactive clients, are looked for; nothing before the first client.
+    expiry_due: Option<u64>,
+    inactive_due: Option<u64>,
     writable: BTreeSet<SessionNo>,
     events: VecDeque<RouterEvent>,
     sights: Vec<Sight>,
@@ -166,9 +205,14 @@ impl Router {
             handshakes: BTreeSet::new(),
             next_session: 0,
             subscribers: BTreeMap::new(),
+            notifiers: BTreeMap::new(),
+            notified: BTreeSet::new(),
+            notifications_due: None,
             relays: Relays::default(),
             ends: BTreeMap::new(),
             ends_due: None,
+            expiry_due: None,
+            inactive_due: None,
             writable: BTreeSet::new(),
             events: VecDeque::new(),
             sights: Vec::new(),
@@ -224,15 +268,22 @@ impl Router {
     /// When [`Router::timeout`] is to be called, in nanoseconds since the epoch.
     pub fn next_timeout(&self) -> Option<u64> {
         let handshake = self.handshakes.first().map(|(deadline, _)| *deadline);
-        [self.ends_due, self.relays.next_timeout(), handshake].into_iter().flatten().min()
+        let dues = [self.ends_due, self.notifications_due, self.expiry_due, self.inactive_due, handshake];
+        dues.into_iter().chain([self.relays.next_timeout()]).flatten().min()
     }
 
-    /// Does what is due at `now`: sends collected events, gives up on relays and on slow hellos.
+    /// Does what is due at `now`: sends collected events and notifications, expires, gives up on relays and on
+    /// slow hellos.
     pub fn timeout(&mut self, now: u64) {
         if self.ends_due.is_some_and(|due| due <= now) {
             self.ends_due = None;
             self.flush_ends();
         }
+        if self.notifications_due.is_some_and(|due| due <= now) {
+            self.notifications_due = None;
+            self.flush_notifications(now);
+        }
+        self.checks(now);
         self.relay_timeouts(now);
         while let Some(&(deadline, session)) = self.handshakes.first()
             && deadline <= now

@@ -1,19 +1,22 @@
 //! Queues: what a router keeps of them, and what survives its restart.
 //!
-//! A queue is found by its recipient id or its sender id. Its messages wait in order; when the quota is reached the
+//! A queue is found by its recipient id, its sender id, its notifier's id or its short link's id. Its messages wait in order; when the quota is reached the
 //! first refused message leaves a quota marker, and the queue takes no more until it is empty (SN-5).
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::crypto::keys::{AuthPublicKey, SharedSecret};
-use crate::smp::command::MsgFlags;
-use crate::wire::{EntityId, MsgId, QueueMode};
+use crate::smp::command::{LinkData, MsgFlags};
+use crate::smp::error::BlockingInfo;
+use crate::wire::{EntityId, LinkId, MsgId, QueueMode};
 
 /// Every queue of a router.
 #[derive(Clone, Debug, Default)]
 pub struct QueueStore {
     queues: BTreeMap<EntityId, Queue>,
     recipient_of: BTreeMap<EntityId, EntityId>,
+    linked: BTreeMap<LinkId, EntityId>,
+    notified: BTreeMap<EntityId, EntityId>,
 }
 
 /// One queue.
@@ -29,12 +32,58 @@ pub struct Queue {
     pub sender_key: Option<AuthPublicKey>,
     /// Whether the sender may secure it; `None` for a queue of a client that did not say.
     pub mode: Option<QueueMode>,
-    /// Whether OFF suspended it.
-    pub suspended: bool,
+    /// Whether it takes messages.
+    pub status: Status,
+    /// Its short link.
+    link: Option<Box<Link>>,
+    /// Its notifier.
+    notifier: Option<Box<Notifier>>,
     /// Waiting messages, oldest first.
     messages: VecDeque<Stored>,
     /// Whether the quota was reached and the queue not emptied since.
     full: bool,
+}
+
+/// Whether a queue takes messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It does.
+    Active,
+    /// OFF suspended it (RC-35).
+    Off,
+    /// The router's operator blocked it (SN-7).
+    Blocked(BlockingInfo),
+}
+
+/// A queue's short link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The entity of LKEY and LGET.
+    pub id: LinkId,
+    /// What it leads to.
+    pub data: LinkData,
+}
+
+/// Who is told of a queue's messages without getting them.
+#[derive(Clone, Debug)]
+pub struct Notifier {
+    /// The entity of NSUB.
+    pub id: EntityId,
+    /// Authorizes NSUB.
+    pub key: AuthPublicKey,
+    /// X25519 of the recipient's and the router's keys for notifications: encrypts their metadata.
+    pub secret: SharedSecret,
+    /// Notifications that wait, oldest first.
+    pub waiting: VecDeque<Notification>,
+}
+
+/// A notification that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// The message's id.
+    pub message: MsgId,
+    /// When the router took the message, in nanoseconds since the epoch.
+    pub time: u64,
 }
 
 /// A message that waits.
@@ -42,8 +91,8 @@ pub struct Queue {
 pub struct Stored {
     /// Its id: random, and the nonce of its delivery.
     pub id: MsgId,
-    /// When the router took it, in seconds since the epoch.
-    pub time: i64,
+    /// When the router took it, in nanoseconds since the epoch.
+    pub time: u64,
     /// What it is.
     pub content: Content,
 }
@@ -80,10 +129,44 @@ impl Queue {
             sender,
             sender_key: None,
             mode,
-            suspended: false,
+            status: Status::Active,
+            link: None,
+            notifier: None,
             messages: VecDeque::new(),
             full: false,
         }
+    }
+
+    /// The same with a short link.
+    #[must_use]
+    pub fn with_link(self, link: Option<Link>) -> Self {
+        Self { link: link.map(Box::new), ..self }
+    }
+
+    /// The same with a notifier.
+    #[must_use]
+    pub fn with_notifier(self, notifier: Option<Notifier>) -> Self {
+        Self { notifier: notifier.map(Box::new), ..self }
+    }
+
+    /// Its notifier.
+    pub fn notifier(&self) -> Option<&Notifier> {
+        self.notifier.as_deref()
+    }
+
+    /// Its notifier, whose id must stay.
+    pub(super) fn notifier_mut(&mut self) -> Option<&mut Notifier> {
+        self.notifier.as_deref_mut()
+    }
+
+    /// Its short link.
+    pub fn link(&self) -> Option<&Link> {
+        self.link.as_deref()
+    }
+
+    /// Secures it for the sender with this key. `false` if it is secured with another one.
+    pub fn secure(&mut self, key: AuthPublicKey) -> bool {
+        *self.sender_key.get_or_insert(key) == key
     }
 
     /// The oldest waiting message.
@@ -104,6 +187,16 @@ impl Queue {
     /// Removes the oldest message if it has this id. An empty id is no message's.
     pub fn remove(&mut self, id: &MsgId) {
         if self.messages.front().is_some_and(|first| first.id == *id) {
+            self.messages.pop_front();
+        }
+    }
+
+    /// Removes messages older than `ttl` nanoseconds. A quota marker stays until it is acknowledged (SN-15).
+    pub fn expire(&mut self, ttl: u64, now: u64) {
+        let expired = |message: &Stored| {
+            matches!(message.content, Content::Message { .. }) && message.time.saturating_add(ttl) < now
+        };
+        while self.messages.front().is_some_and(expired) {
             self.messages.pop_front();
         }
     }
@@ -129,13 +222,36 @@ impl Queue {
 impl QueueStore {
     /// Adds a queue. `false` if one of the ids is taken.
     pub fn insert(&mut self, recipient: EntityId, queue: Queue) -> bool {
-        let taken = |id: &EntityId| self.queues.contains_key(id) || self.recipient_of.contains_key(id);
-        if taken(&recipient) || taken(&queue.sender) || recipient == queue.sender {
+        let link_taken = queue.link().is_some_and(|link| self.has_link(&link.id));
+        let notifier_taken = queue.notifier().is_some_and(|notifier| self.has_notifier(&notifier.id));
+        let id_taken = self.has(&recipient) || self.has(&queue.sender) || recipient == queue.sender;
+        if id_taken || link_taken || notifier_taken {
             return false;
+        }
+        if let Some(notifier) = queue.notifier() {
+            self.notified.insert(notifier.id.clone(), recipient.clone());
+        }
+        if let Some(link) = queue.link() {
+            self.linked.insert(link.id.clone(), recipient.clone());
         }
         self.recipient_of.insert(queue.sender.clone(), recipient.clone());
         self.queues.insert(recipient, queue);
         true
+    }
+
+    /// Whether this is a recipient or sender id of a queue.
+    pub fn has(&self, id: &EntityId) -> bool {
+        self.queues.contains_key(id) || self.recipient_of.contains_key(id)
+    }
+
+    /// Whether this is a notifier's id.
+    pub fn has_notifier(&self, id: &EntityId) -> bool {
+        self.notified.contains_key(id)
+    }
+
+    /// Whether this is a short link's id.
+    pub fn has_link(&self, id: &LinkId) -> bool {
+        self.linked.contains_key(id)
     }
 
     /// The queue of a recipient id.
@@ -149,8 +265,59 @@ impl QueueStore {
         Some((recipient, self.queues.get_mut(recipient)?))
     }
 
-    /// Forgets a queue and its messages. `false` if there is none.
+    /// The queue of a short link's id.
+    pub fn by_link(&mut self, link: &LinkId) -> Option<&mut Queue> {
+        self.queues.get_mut(self.linked.get(link)?)
+    }
+
+    /// The queue of a notifier's id.
+    pub fn by_notifier(&mut self, notifier: &EntityId) -> Option<&mut Queue> {
+        self.queues.get_mut(self.notified.get(notifier)?)
+    }
+
+    /// Gives a queue another notifier, or none, and returns the one that it had. The id must be nobody's yet.
+    pub fn replace_notifier(&mut self, recipient: &EntityId, notifier: Option<Notifier>) -> Option<Notifier> {
+        let queue = self.queues.get_mut(recipient)?;
+        if let Some(notifier) = &notifier {
+            self.notified.insert(notifier.id.clone(), recipient.clone());
+        }
+        let before = std::mem::replace(&mut queue.notifier, notifier.map(Box::new))?;
+        self.notified.remove(&before.id);
+        Some(*before)
+    }
+
+    /// Gives a queue a short link, or changes what it leads to. `false` if there is no such queue, it has a link with
+    /// another id or other fixed data, or another queue has this id (RC-24).
+    pub fn set_link(&mut self, recipient: &EntityId, id: LinkId, data: LinkData) -> bool {
+        let Some(queue) = self.queues.get_mut(recipient) else { return false };
+        let fits = match &queue.link {
+            Some(link) => link.id == id && link.data.fixed == data.fixed,
+            None => !self.linked.contains_key(&id),
+        };
+        if fits {
+            self.linked.insert(id.clone(), recipient.clone());
+            queue.link = Some(Box::new(Link { id, data }));
+        }
+        fits
+    }
+
+    /// Takes a queue's short link away, if it has one.
+    pub fn delete_link(&mut self, recipient: &EntityId) {
+        let link = self.queues.get_mut(recipient).and_then(|queue| queue.link.take());
+        if let Some(link) = link {
+            self.linked.remove(&link.id);
+        }
+    }
+
+    /// Every queue.
+    pub(super) fn queues_mut(&mut self) -> impl Iterator<Item = &mut Queue> {
+        self.queues.values_mut()
+    }
+
+    /// Forgets a queue with its messages, link and notifier. `false` if there is none.
     pub fn delete(&mut self, recipient: &EntityId) -> bool {
+        self.replace_notifier(recipient, None);
+        self.delete_link(recipient);
         let queue = self.queues.remove(recipient);
         queue.is_some_and(|queue| self.recipient_of.remove(&queue.sender).is_some())
     }

@@ -19,6 +19,8 @@ pub(super) struct Peer {
     blocks: VecDeque<Vec<u8>>,
     /// Queues whose delivery waits for room in `blocks`.
     deferred: BTreeSet<EntityId>,
+    /// When its last block came, or it connected.
+    pub(super) heard: u64,
     /// Its PRXY and PFWD that wait for a relay.
     pub(super) proxied: usize,
 }
@@ -42,6 +44,8 @@ pub(super) struct Open {
     pub(super) key: X25519Secret,
     /// How this session holds a queue, by recipient id.
     pub(super) holds: BTreeMap<EntityId, Hold>,
+    /// Notifiers that this session subscribed to, by their ids.
+    pub(super) notifiers: BTreeSet<EntityId>,
 }
 
 /// How a session holds a queue, and the message that it got and did not acknowledge (RC-16).
@@ -77,6 +81,7 @@ impl Router {
     /// a protocol was negotiated. The router's hello is queued at once.
     pub fn accept(&mut self, from: &str, tls_session: Vec<u8>, alpn: bool, now: u64) -> SessionNo {
         let session = self.new_session();
+        self.schedule_checks(now);
         self.see(|| Sight::Accepted { session, from: from.to_owned() });
         let started =
             RouterHandshake::start(&self.credentials, self.config.versions, tls_session, alpn, &mut self.rng);
@@ -94,7 +99,7 @@ impl Router {
                 State::Closing
             }
         };
-        let peer = Peer { state, blocks, deferred: BTreeSet::new(), proxied: 0 };
+        let peer = Peer { state, blocks, deferred: BTreeSet::new(), heard: now, proxied: 0 };
         self.sessions.insert(session, peer);
         session
     }
@@ -135,6 +140,11 @@ impl Router {
                     self.subscribers.remove(queue);
                 }
             }
+            for notifier in peer.open().into_iter().flat_map(|open| &open.notifiers) {
+                if self.notifiers.get(notifier) == Some(&session) {
+                    self.notifiers.remove(notifier);
+                }
+            }
             if let State::Handshake { deadline, .. } = peer.state {
                 self.handshakes.remove(&(deadline, session));
             }
@@ -166,13 +176,15 @@ impl Router {
             return;
         }
         let Some(peer) = self.sessions.get_mut(&session) else { return };
+        peer.heard = now;
         let content = match &mut peer.state {
             State::Closing => return,
             State::Handshake { handshake, deadline } => {
                 match handshake.client_hello(block) {
                     Ok((agreed, key)) => {
                         self.handshakes.remove(&(*deadline, session));
-                        peer.state = State::Open(Box::new(Open { agreed, key, holds: BTreeMap::new() }));
+                        let (holds, notifiers) = (BTreeMap::new(), BTreeSet::new());
+                        peer.state = State::Open(Box::new(Open { agreed, key, holds, notifiers }));
                     }
                     // A router refuses a hello by closing, without a word (D54).
                     Err(_) => self.close(session),

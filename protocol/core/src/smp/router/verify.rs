@@ -13,7 +13,7 @@ use crate::smp::error::{CommandError, SmpError};
 use crate::smp::response::Response;
 use crate::smp::version::Layout;
 use crate::transport::{Authorization, Received};
-use crate::wire::{CorrId, EntityId};
+use crate::wire::{CorrId, EntityId, LinkId};
 
 /// An answer or event before it is encoded for its session.
 #[derive(Clone, Debug)]
@@ -42,6 +42,12 @@ impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         Self { corr: refusal.corr, entity: refusal.entity, response: Response::Err(refusal.error) }
     }
+}
+
+/// The short link that an entity names.
+pub(super) fn link_id(entity: &EntityId) -> LinkId {
+    // Never fails: both are byte strings of up to 255 bytes.
+    LinkId::new(entity.as_bytes()).unwrap_or_default()
 }
 
 /// A transmission that passed the gates before verification.
@@ -148,6 +154,13 @@ impl Router {
             (_, Party::Anyone | Party::Bearer) => return Ok(()),
             (Command::New(new), _) => Some(vec![new.auth_key]),
             (Command::SKey(key), _) => self.store.by_sender(entity).map(|_| vec![*key]),
+            (Command::LKey(key), _) => self.store.by_link(&link_id(entity)).map(|_| vec![*key]),
+            // Their entity and key are a service's, of which this router knows none.
+            (Command::Subs(_) | Command::NSubs(_), _) => return Err(SmpError::Service),
+            (Command::NSub, _) => {
+                let queue = self.store.by_notifier(entity);
+                queue.and_then(|queue| queue.notifier()).map(|notifier| vec![notifier.key])
+            }
             (_, Party::Sender) => {
                 self.store.by_sender(entity).map(|(_, queue)| queue.sender_key.into_iter().collect())
             }

@@ -1,0 +1,84 @@
+//! Queues that the router's operator blocked.
+//!
+//! A blocked queue answers BLOCKED to whatever is authorized, but for OFF, which replaces the blocking, DEL and NSUB
+//! (SN-7). Versions that do not know BLOCKED get AUTH (D38).
+
+use super::links::for_everybody;
+use super::verify::{Reply, link_id};
+use super::{Queue, Router, Status};
+use crate::smp::command::Command;
+use crate::smp::error::{BlockingInfo, SmpError};
+use crate::smp::response::Response;
+use crate::wire::{CorrId, EntityId, QueueMode};
+
+impl Queue {
+    /// Why it is blocked, if it is.
+    pub fn blocked(&self) -> Option<BlockingInfo> {
+        match self.status {
+            Status::Blocked(info) => Some(info),
+            Status::Active | Status::Off => None,
+        }
+    }
+}
+
+impl Router {
+    /// Blocks the queue of a recipient or sender id, whatever its status, and tells its subscriber. Returns the status
+    /// that it had; `None` if there is no such queue.
+    pub fn block_queue(&mut self, id: &EntityId, info: BlockingInfo) -> Option<Status> {
+        let recipient = self.recipient_id(id)?;
+        let queue = self.store.by_recipient(&recipient)?;
+        let before = std::mem::replace(&mut queue.status, Status::Blocked(info));
+        if let Some(subscriber) = self.subscribers.get(&recipient).copied() {
+            let response = Response::Err(SmpError::Blocked(info));
+            self.send(subscriber, vec![Reply { corr: CorrId::EMPTY, entity: recipient, response }]);
+        }
+        Some(before)
+    }
+
+    /// Ends the blocking of the queue of a recipient or sender id; a queue that is not blocked stays as it is. Returns the
+    /// status that it had; `None` if there is no such queue.
+    pub fn unblock_queue(&mut self, id: &EntityId) -> Option<Status> {
+        let recipient = self.recipient_id(id)?;
+        let queue = self.store.by_recipient(&recipient)?;
+        let before = queue.status;
+        if let Status::Blocked(_) = before {
+            queue.status = Status::Active;
+            if let Some(subscriber) = self.subscribers.get(&recipient).copied() {
+                self.deliver(subscriber, &recipient);
+            }
+        }
+        Some(before)
+    }
+
+    fn recipient_id(&mut self, id: &EntityId) -> Option<EntityId> {
+        match self.store.by_sender(id) {
+            Some((recipient, _)) => Some(recipient.clone()),
+            None => self.store.by_recipient(id).map(|_| id.clone()),
+        }
+    }
+
+    /// Why the queue that a verified command is about is blocked, if that refuses the command. SEND looks for itself, after
+    /// the length of its body. A link that is not for this command is no link of it, blocked or not.
+    pub(super) fn blocked(&mut self, command: &Command, entity: &EntityId) -> Option<BlockingInfo> {
+        let queue = match command {
+            Command::Sub
+            | Command::Key(_)
+            | Command::RKey(_)
+            | Command::LSet { .. }
+            | Command::LDel
+            | Command::NKey(_)
+            | Command::NDel
+            | Command::Get
+            | Command::Ack(_)
+            | Command::Que => self.store.by_recipient(entity)?,
+            Command::SKey(_) => self.store.by_sender(entity)?.1,
+            Command::LKey(_) => {
+                let queue = self.store.by_link(&link_id(entity));
+                queue.filter(|queue| queue.mode == Some(QueueMode::Messaging))?
+            }
+            Command::LGet => self.store.by_link(&link_id(entity)).filter(|queue| for_everybody(queue))?,
+            _ => return None,
+        };
+        queue.blocked()
+    }
+}

@@ -1,0 +1,52 @@
+//! What goes by itself: messages and notifications that waited too long, and clients that say nothing.
+
+use super::Router;
+use super::sessions::Hold;
+
+impl Router {
+    /// Begins the regular checks, if they have not begun.
+    pub(super) fn schedule_checks(&mut self, now: u64) {
+        self.expiry_due.get_or_insert(now.saturating_add(self.config.expiry_interval));
+        self.inactive_due.get_or_insert(now.saturating_add(self.config.inactive_interval));
+    }
+
+    /// Makes the checks that are due.
+    pub(super) fn checks(&mut self, now: u64) {
+        if self.expiry_due.is_some_and(|due| due <= now) {
+            self.expiry_due = Some(now.saturating_add(self.config.expiry_interval));
+            self.expire(now);
+        }
+        if self.inactive_due.is_some_and(|due| due <= now) {
+            self.inactive_due = Some(now.saturating_add(self.config.inactive_interval));
+            self.close_inactive(now);
+        }
+    }
+
+    /// Removes what expired from every queue, delivered messages that are not acknowledged among it (SN-15, SN-20).
+    fn expire(&mut self, now: u64) {
+        let (message_ttl, notification_ttl) = (self.config.message_ttl, self.config.notification_ttl);
+        for queue in self.store.queues_mut() {
+            queue.expire(message_ttl, now);
+            if let Some(notifier) = queue.notifier_mut() {
+                notifier.expire(notification_ttl, now);
+            }
+        }
+    }
+
+    /// Closes the clients without subscriptions that were not heard for too long (TR-38). Clients in their handshake
+    /// have a limit of their own.
+    fn close_inactive(&mut self, now: u64) {
+        let ttl = self.config.inactive_ttl;
+        let inactive = self.sessions.iter().filter(|(_, peer)| {
+            peer.heard.saturating_add(ttl) < now
+                && peer.open().is_some_and(|open| {
+                    let subscribed = open.holds.values().any(|hold| matches!(hold, Hold::Subscribed(_)));
+                    !subscribed && open.notifiers.is_empty()
+                })
+        });
+        let inactive: Vec<_> = inactive.map(|(session, _)| *session).collect();
+        for session in inactive {
+            self.close(session);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! A client's recorded transmissions, made again for our session: ids replaced, authorized again with the recorded key.
+
+use serde_json::Value;
+use sxlab_protocol::crypto::authenticator;
+use sxlab_protocol::crypto::boxes::{self, nonce_from_corr};
+use sxlab_protocol::crypto::keys::{
+    AuthPublicKey, AuthSecretKey, Ed25519Secret, SharedSecret, X25519Public, X25519Secret,
+};
+use sxlab_protocol::smp::command::{Command, LinkData};
+use sxlab_protocol::transport::{Authorization, Received, Session, Unsigned, authorize, content, unpack};
+use sxlab_protocol::transport::{pack_one, read_transmission};
+use sxlab_protocol::wire::{CorrId, EntityId, LinkId, pad, put_short, put_u16};
+
+use crate::names::Names;
+use crate::recorded::{bytes, text};
+use crate::recording::{Flow, content_of, is_recorded, number, x25519};
+
+/// What one end of a session knows, recorded or ours.
+#[derive(Clone)]
+pub struct Side {
+    pub session: Session,
+    /// The router's session key.
+    pub router_key: Option<X25519Public>,
+    /// Shared by the client's and the router's session keys.
+    pub secret: Option<SharedSecret>,
+}
+
+fn make(key: &AuthSecretKey, side: &Side, corr: &CorrId, text: &[u8]) -> Option<Vec<u8>> {
+    Some(match key {
+        AuthSecretKey::Ed25519(key) => key.sign(text).to_vec(),
+        AuthSecretKey::Ed448(key) => key.sign(text).to_vec(),
+        AuthSecretKey::X25519(key) => {
+            let secret = key.dh(side.router_key.as_ref()?);
+            authenticator::make(&secret, &nonce_from_corr(corr), text).to_vec()
+        }
+    })
+}
+
+/// The key that a recorded transmission was authorized with. Authenticators for a router whose key was not recorded
+/// are assumed to be right: made with the key that belongs to the entity, unless the step says otherwise.
+fn key_of<'a>(flow: &'a Flow, side: &Side, received: &Received, what: &str) -> Option<&'a AuthSecretKey> {
+    let present = received.authorization.as_ref().filter(|a| !a.is_none())?;
+    if matches!(present, Authorization::Authenticator(_)) && side.router_key.is_none() {
+        let entity = flow.names.iter().find(|(_, id)| *id == received.entity.as_bytes());
+        let name = match entity?.0.split_once('.')? {
+            (queue, "rcvId") => format!("{queue}.rcvAuth"),
+            _ => "snd".to_owned(),
+        };
+        let named = received.command.strip_prefix(b"SKEY ").or(received.command.strip_prefix(b"LKEY "));
+        let by_command = flow.keys.values().find(|key| {
+            named.is_some_and(|spki| spki.split_first().is_some_and(|(_, spki)| spki == key.public().spki()))
+        });
+        return by_command.or(flow.keys.get(&name)).filter(|_| !what.contains("wrong"));
+    }
+    flow.keys.values().find(|key| match (key, present) {
+        (AuthSecretKey::Ed25519(key), Authorization::Ed25519(a)) => key.public().verify(&received.text, a),
+        (AuthSecretKey::Ed448(_), Authorization::Ed448(a)) => {
+            make(key, side, &received.corr, &received.text).is_some_and(|made| made == a)
+        }
+        (AuthSecretKey::X25519(_), Authorization::Authenticator(a)) => {
+            make(key, side, &received.corr, &received.text).is_some_and(|made| made == a)
+        }
+        _ => false,
+    })
+}
+
+/// A recorded transmission for our session. One that was garbage stays the same garbage.
+pub fn rebuild(flow: &Flow, names: &Names, item: &[u8], recorded: &Side, ours: &Side, what: &str) -> Vec<u8> {
+    let Ok(received) = read_transmission(&recorded.session, item) else { return names.ours(item) };
+    let layout = &recorded.session.layout;
+    let inside = if layout.session_id_on_wire { 0 } else { 1 + recorded.session.id.len() };
+    let tail = &received.text[inside..];
+    let head = &item[..item.len() - tail.len()];
+    let tail = names.ours(tail);
+    let Some(key) = key_of(flow, recorded, &received, what) else { return [head, &tail].concat() };
+    let mut text = Vec::new();
+    if !layout.session_id_on_wire {
+        put_short(&mut text, &ours.session.id).unwrap();
+    }
+    text.extend_from_slice(&tail);
+    match make(key, ours, &received.corr, &text) {
+        // The bytes after the authorization are the service signature's place.
+        Some(made) => [&head[..1], &made, &head[1 + made.len()..], &tail].concat(),
+        None => [head, &tail].concat(),
+    }
+}
+
+/// The key of the last command before `step` that succeeded for the same entity.
+fn last_key<'a>(flow: &'a Flow, step: &Value, side: &Side) -> Option<&'a AuthSecretKey> {
+    let before = flow.steps.iter().take_while(|before| before["corr_id"] != step["corr_id"]);
+    let good = |sent: &&Value| {
+        let answered = flow.steps.iter().filter(|answer| answer["corr_id"] == sent["corr_id"]);
+        text(sent, "dir") == "send"
+            && sent["entity"] == step["entity"]
+            && answered.into_iter().all(|answer| !text(answer, "text").starts_with("ERR"))
+    };
+    let sent: Vec<_> = before.filter(good).collect();
+    let received = read_transmission(&side.session, &content_of(sent.last()?)?.0).ok()?;
+    key_of(flow, side, &received, "")
+}
+
+/// An entity by its name or in hex.
+pub fn id_of(flow: &Flow, name: &str) -> Option<Vec<u8>> {
+    flow.names.get(name).cloned().or_else(|| hex::decode(name).ok())
+}
+
+/// The recorded bytes of a step in full. Long ones were kept by their hash: a SEND of one repeated byte is found by it.
+pub fn full_item(flow: &Flow, step: &Value, side: &Side) -> Option<Vec<u8>> {
+    let (head, complete) = content_of(step)?;
+    if complete {
+        return Some(head);
+    }
+    let length = number(step, "len") as usize;
+    let corr = CorrId::new(&bytes(&step["corr_id"])).unwrap();
+    let entity = EntityId::new(&id_of(flow, text(step, "entity"))?).unwrap();
+    let make = |command: &[u8], key| {
+        let (corr, entity) = (corr.clone(), entity.clone());
+        let unsigned = Unsigned { corr, entity, command: command.to_vec() };
+        authorize(&side.session, &unsigned, key, side.router_key.as_ref()).ok()
+    };
+    let alg = text(step, "auth");
+    let keys = flow.keys.values().filter(|key| {
+        alg == match key {
+            AuthSecretKey::Ed25519(_) => "ed25519",
+            AuthSecretKey::Ed448(_) => "ed448",
+            AuthSecretKey::X25519(_) => "x25519",
+        }
+    });
+    if let Some(sizes) = text(step, "text").strip_prefix("LSET sizes ") {
+        let (fixed, user) = sizes.split(' ').next()?.split_once('/')?;
+        let (fixed, user) = (vec![b'f'; fixed.parse().ok()?], vec![b'u'; user.parse().ok()?]);
+        let links = flow.steps.iter().filter(|step| text(step, "text").starts_with("LGET"));
+        let mut ids = links.filter_map(|step| id_of(flow, text(step, "entity")));
+        return ids.find_map(|id| {
+            let (link, data) =
+                (LinkId::new(&id).ok()?, LinkData { fixed: fixed.clone(), user: user.clone() });
+            let mut command = Vec::new();
+            Command::LSet { link, data }.encode(&side.session.layout, &mut command).ok()?;
+            keys.clone().find_map(|key| make(&command, Some(key)).filter(|item| is_recorded(step, item)))
+        });
+    }
+    if text(step, "text") == "RKEY of 255 keys" {
+        // Only the first and the last key were kept; no other is used.
+        let other = Ed25519Secret::from_seed([5; 32]).public();
+        let mut new = vec![AuthPublicKey::from(other); 255];
+        (new[0], new[254]) = (flow.keys.get("m0")?.public(), flow.keys.get("m254")?.public());
+        let mut command = Vec::new();
+        Command::RKey(new).encode(&side.session.layout, &mut command).ok()?;
+        let item = make(&command, last_key(flow, step, side))?;
+        return (item.len() == length).then_some(item);
+    }
+    let keys: Vec<_> = if alg.is_empty() { vec![None] } else { keys.map(Some).collect() };
+    for key in keys {
+        for fill in [b'-', b'x', b'a', b'0', b'm', b'.', 0] {
+            for start in [b"SEND F ", b"SEND T "] {
+                let Some(empty) = make(start, key) else { continue };
+                let body = vec![fill; length.checked_sub(empty.len())?];
+                let item = make(&[start.as_slice(), &body].concat(), key)?;
+                if is_recorded(step, &item) {
+                    return Some(item);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// A forwarded command as it is passed on: what is needed to make it and to read its answer.
+#[derive(Clone)]
+pub struct Forward {
+    /// Between the client's key for this command and the relay's session key.
+    pub secret: SharedSecret,
+    pub corr: CorrId,
+    pub recorded: Side,
+    pub ours: Side,
+}
+
+/// What a client forwarded, as it stands in the recording.
+pub struct Inner<'a> {
+    /// The step that shows the inner content.
+    pub step: &'a Value,
+    pub recorded: Side,
+    pub ours: Side,
+}
+
+/// The padded content that a client encrypts for the relay.
+const INNER: usize = 16226;
+
+/// The inner content of a forward, encrypted for our relay, with the client's public key.
+pub fn seal_inner(
+    flow: &Flow,
+    names: &Names,
+    inner: &Inner<'_>,
+    corr: &CorrId,
+) -> Option<(X25519Public, Vec<u8>, Forward)> {
+    let own = x25519(inner.step, "ephemeral_private_raw")?;
+    let secret = own.dh(inner.ours.router_key.as_ref()?);
+    let what = text(inner.step, "text");
+    let one = |item: &[u8]| rebuild(flow, names, item, &inner.recorded, &inner.ours, what);
+    let plain = match content_of(inner.step)? {
+        (plain, true) => match unpack(&plain) {
+            Ok(items) => {
+                let items: Vec<_> = items.into_iter().map(one).collect();
+                content(items.iter().map(Vec::as_slice)).ok()?
+            }
+            // A transmission, then a tail.
+            Err(_) => match plain.split_at_checked(3) {
+                Some((start, rest)) if start[0] == 1 => {
+                    let length = usize::from(u16::from_be_bytes([start[1], start[2]]));
+                    match rest.split_at_checked(length) {
+                        Some((item, tail)) => [start, &one(item), tail].concat(),
+                        None => names.ours(&plain),
+                    }
+                }
+                _ => names.ours(&plain),
+            },
+        },
+        (head, false) => {
+            let length = number(inner.step, "len") as usize;
+            let item = long_inner(flow, inner, &head, length)?;
+            pack_one(&one(&item)).ok()?
+        }
+    };
+    let sealed = boxes::seal_padded(&secret, &nonce_from_corr(corr), &plain, INNER).ok()?;
+    let (recorded, ours) = (inner.recorded.clone(), inner.ours.clone());
+    Some((own.public(), sealed, Forward { secret, corr: corr.clone(), recorded, ours }))
+}
+
+/// A long inner SEND: its authorization is in the recorded head, its body is one byte repeated.
+fn long_inner(flow: &Flow, inner: &Inner<'_>, head: &[u8], length: usize) -> Option<Vec<u8>> {
+    let entity = flow.names.get("Q.sndId")?;
+    let corr = bytes(&inner.step["corr_id"]);
+    let authorization = usize::from(*head.get(3)?);
+    let service = usize::from(inner.recorded.session.layout.service_signature && authorization > 0);
+    let mut item = head.get(3..4 + authorization + service)?.to_vec();
+    put_short(&mut item, &corr).ok()?;
+    put_short(&mut item, entity).ok()?;
+    item.extend_from_slice(b"SEND F ");
+    let fills = [b'-', b'x', b'p', b'a', b'm', b'.', b'0', 0].into_iter();
+    fills.chain(0..=255).find_map(|fill| {
+        let mut item = item.clone();
+        item.resize(length.checked_sub(3)?, fill);
+        let whole = pack_one(&item).ok()?;
+        is_recorded(inner.step, &whole).then_some(item)
+    })
+}
+
+/// PFWD's or RFWD's part before the sealed command.
+pub fn forward_head(version: u16, key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_u16(&mut out, version);
+    put_short(&mut out, key).unwrap();
+    out
+}
+
+/// An RFWD as we are the proxy. `plain` is what the session's secret encrypts.
+pub fn rfwd(side: &Side, corr: &CorrId, plain: &[u8]) -> Option<Vec<u8>> {
+    let sealed = boxes::seal(side.secret.as_ref()?, &nonce_from_corr(corr), plain);
+    let command = [b"RFWD ".as_slice(), &sealed].concat();
+    let unsigned = Unsigned { corr: corr.clone(), entity: EntityId::EMPTY, command };
+    authorize(&side.session, &unsigned, None, None).ok()
+}
+
+/// Client layers that were recorded by their hash only, made again from what their step says.
+pub fn odd_layer(own: &X25519Secret, router: &X25519Public, corr: &CorrId, what: &str) -> Option<Vec<u8>> {
+    let secret = own.dh(router);
+    let nonce = nonce_from_corr(corr);
+    let ping = [&[0, 1, b'a', 0], b"PING".as_slice()].concat();
+    Some(match what {
+        what if what.contains("undecryptable") => vec![b'y'; INNER + boxes::TAG],
+        what if what.contains("two items") => {
+            let plain = content([ping.as_slice(), &ping].into_iter()).ok()?;
+            boxes::seal_padded(&secret, &nonce, &plain, INNER).ok()?
+        }
+        what if what.contains("garbage") => {
+            boxes::seal(&secret, &nonce, &pad(b"\xff\xfegarbage", INNER).ok()?)
+        }
+        what if what.contains("bad padding") => boxes::seal(&secret, &nonce, &[0xff; INNER]),
+        _ => return None,
+    })
+}
