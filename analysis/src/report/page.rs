@@ -185,8 +185,8 @@ td.none { opacity: .5; }
 td.agrees, td.differs, td.undecided { white-space: nowrap; font-weight: 600; }
 td.agrees { color: var(--good); } td.differs { color: var(--bad); } td.undecided { color: var(--open); }
 .facts th { white-space: nowrap; font-weight: 600; }
-figure { margin: 1.5rem 0; }
-figure svg { display: block; max-width: 100%; height: auto; }
+figure { margin: 1.5rem 0; overflow-x: auto; }
+figure svg { display: block; max-width: 100%; min-width: 40rem; height: auto; }
 figcaption { font-size: .9rem; opacity: .8; max-width: 46rem; margin-top: .5rem; }
 @media print { :root { --ink: #000; --paper: #fff; --soft: #fff; --line: #999; --good: #000; --bad: #000; --open: #000; }
   body { font-size: 10.5pt; } nav { display: none; } main { max-width: none; padding: 0; }

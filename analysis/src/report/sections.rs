@@ -58,7 +58,7 @@ pub(super) fn three_ways(page: &mut Page, input: &ReportInput<'_>) {
         "network (95 %)",
         "n (worth)",
         "verdict",
-        "margin",
+        "margin (points)",
         "detectable",
     ];
     let points = |p: Option<f64>| {

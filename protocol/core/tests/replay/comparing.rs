@@ -1,6 +1,6 @@
 //! A received transmission against the recorded one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,21 +16,6 @@ use crate::names::Names;
 use crate::recorded::{bytes, text};
 use crate::recording::{Flow, content_of, is_recorded, number};
 
-/// Orders that are free within a connection, by the start of the transcript's name and the event, and why. Orders
-/// between connections are always free: each connection's blocks are compared on their own.
-const FREE_ORDERS: &[(&str, &str, &str)] = &[(
-    "batch-300-sub-",
-    "END",
-    "the recorded router wrote END for the queues of the last SUB block first; which of a flush comes first is not \
-     specified, and a client can't rely on it",
-)];
-
-fn is_free(flow: &Flow, step: &Value) -> bool {
-    let is_this =
-        |(start, event, _): &(&str, &str, &str)| flow.name.starts_with(start) && text(step, "text") == *event;
-    FREE_ORDERS.iter().any(is_this)
-}
-
 /// What a comparison needs to know, and learns.
 #[derive(Default)]
 pub struct Knowledge {
@@ -41,8 +26,6 @@ pub struct Knowledge {
     messages: BTreeMap<EntityId, SharedSecret>,
     /// Decrypt the notifications of our queues, by notifier id.
     notifications: BTreeMap<EntityId, SharedSecret>,
-    /// Events that came in a free order.
-    ended: BTreeSet<Vec<u8>>,
     /// Messages by the transcript's name for them.
     called: BTreeMap<String, Vec<u8>>,
 }
@@ -124,12 +107,6 @@ impl Knowledge {
             String::from_utf8_lossy(tag(&theirs.command)),
         )?;
         let masked = self.learn(flow, step, &theirs, &ours, complete, recorded, session)?;
-        if is_free(flow, step) {
-            // Any of the queues, once.
-            let known = self.messages.contains_key(&ours.entity);
-            let fresh = self.ended.insert(item.to_vec());
-            return if known && fresh { Ok(()) } else { Err("an event for no queue, or again".to_owned()) };
-        }
         // What was learned may be the entity.
         let entity = self.names.ours(theirs.entity.as_bytes());
         equal(

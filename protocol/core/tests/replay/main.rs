@@ -52,7 +52,7 @@ fn every_recorded_flow_replays_or_is_known_not_to() {
             continue;
         }
         let json = recorded::json(&format!("transcripts/smp/{name}.json")).unwrap();
-        let differences = replay::replay(&Flow::new(name, &json));
+        let differences = replay::replay(&Flow::new(&json));
         let reason = UNSUPPORTED.iter().find(|(start, _)| name.starts_with(start)).map(|(_, reason)| reason);
         match (differences.as_slice(), reason) {
             ([], None) => println!("{name}: replayed equal"),
@@ -117,7 +117,7 @@ fn planted_differences_are_found() {
     let mut count = 0;
     for name in flows {
         let Some(json) = recorded::json(&format!("transcripts/smp/{name}.json")) else { return };
-        let flow = Flow::new(name, &json);
+        let flow = Flow::new(&json);
         for at in 0..flow.steps.len() {
             let step = &flow.steps[at];
             if step["dir"] != "recv" || step["plain"] == true {
@@ -157,7 +157,7 @@ fn other_settings_are_found() {
         ("idle-close-v20", "inactive_ttl_s", json!(100)),
     ] {
         let Some(json) = recorded::json(&format!("transcripts/smp/{name}.json")) else { return };
-        let mut flow = Flow::new(name, &json);
+        let mut flow = Flow::new(&json);
         flow.settings[setting] = value;
         assert!(!replay::replay(&flow).is_empty(), "{name} with another {setting}");
     }

@@ -11,7 +11,6 @@ use crate::recorded::{bytes, text};
 /// One recorded flow.
 #[derive(Clone)]
 pub struct Flow {
-    pub name: String,
     pub version: u16,
     pub settings: Value,
     pub sessions: Value,
@@ -37,7 +36,7 @@ pub fn x25519_public(entry: &Value, field: &str) -> Option<X25519Public> {
 }
 
 impl Flow {
-    pub fn new(name: &str, json: &Value) -> Self {
+    pub fn new(json: &Value) -> Self {
         let key = |entry: &Value| -> Option<AuthSecretKey> {
             match text(entry, "alg") {
                 "ed25519" => Some(Ed25519Secret::from_seed(array(&entry["private_raw"])).into()),
@@ -48,7 +47,6 @@ impl Flow {
         };
         let entries = |field: &str| json[field].as_object().cloned().unwrap_or_default();
         Flow {
-            name: name.to_owned(),
             version: u16::try_from(json["version"].as_u64().unwrap()).unwrap(),
             settings: json["server_settings"].clone(),
             sessions: json["sessions"].clone(),

@@ -28,6 +28,7 @@ mod sessions;
 mod state;
 mod verify;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand_chacha::ChaCha20Rng;
@@ -133,6 +134,9 @@ pub enum RouterEvent {
     },
 }
 
+/// Events of queues for one session, by the number of the block that caused them, the latest block first.
+type Collected = BTreeMap<Reverse<u64>, Vec<(EntityId, Response)>>;
+
 /// A router.
 #[derive(Debug)]
 pub struct Router {
@@ -153,8 +157,10 @@ pub struct Router {
     notifications_due: Option<u64>,
     relays: Relays,
     /// END and DELD events that wait for their interval, and when it ends.
-    ends: BTreeMap<SessionNo, Vec<(EntityId, Response)>>,
+    ends: BTreeMap<SessionNo, Collected>,
     ends_due: Option<u64>,
+    /// Blocks of clients taken so far.
+    blocks: u64,
     /// When expired messages, and inactive clients, are looked for; nothing before the first client.
     expiry_due: Option<u64>,
     inactive_due: Option<u64>,
@@ -211,6 +217,7 @@ impl Router {
             relays: Relays::default(),
             ends: BTreeMap::new(),
             ends_due: None,
+            blocks: 0,
             expiry_due: None,
             inactive_due: None,
             writable: BTreeSet::new(),

@@ -1,5 +1,6 @@
 //! Transport sessions: the handshake, blocks in and out, and what waits to be written.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::verify::{Accepted, Refusal, Reply};
@@ -205,6 +206,7 @@ impl Router {
     }
 
     fn content(&mut self, session: SessionNo, content: &[u8], now: u64) {
+        self.blocks += 1;
         let Ok(items) = unpack(content) else { return self.unreadable(session) };
         let Some(own) = self.open(session).map(|open| open.key.clone()) else { return };
         let (mut refused, mut unverified, mut verified) = (Vec::new(), Vec::new(), Vec::new());
@@ -295,10 +297,12 @@ impl Router {
         }
     }
 
-    /// Collects an event for another session's subscription; it is sent with others when the interval ends (D34).
+    /// Collects an event for another session's subscription; it is sent with others when the interval ends (D34). Events of
+    /// the latest block go first, as the deployed router sends them.
     pub(super) fn collect_end(&mut self, session: SessionNo, entity: EntityId, event: Response, now: u64) {
         if self.sessions.contains_key(&session) {
-            self.ends.entry(session).or_default().push((entity, event));
+            let of_session = self.ends.entry(session).or_default();
+            of_session.entry(Reverse(self.blocks)).or_default().push((entity, event));
             self.ends_due.get_or_insert(now.saturating_add(self.config.end_interval));
         }
     }
@@ -306,7 +310,8 @@ impl Router {
     pub(super) fn flush_ends(&mut self) {
         for (session, events) in std::mem::take(&mut self.ends) {
             let replies = events
-                .into_iter()
+                .into_values()
+                .flatten()
                 .map(|(entity, response)| Reply { corr: CorrId::EMPTY, entity, response })
                 .collect();
             self.send(session, replies);
