@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sxlab_node::router::RouterNode;
-use sxlab_node::tls::TlsError;
+use sxlab_node::tls::{Acceptor, SMP_ALPN, TlsError};
 use sxlab_protocol::smp::router::{QueueStore, RouterConfig};
 
 use self::agent::Agent;
@@ -186,7 +186,8 @@ fn add_router(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, router: RouterIdx
     // The first start is tried here, so that an error has a name; later ones differ in their queues only.
     let identity =
         shared.identity(router).ok_or_else(|| EngineError::Network(format!("no router {name}")))?;
-    Acceptable::check(&identity).map_err(|error| EngineError::Router { router: name.clone(), error })?;
+    Acceptor::new(&identity, &SMP_ALPN)
+        .map_err(|error| EngineError::Router { router: name.clone(), error })?;
     sim.host(name, move || {
         // After a crash the queues are those that the crashed router had.
         let queues = store.borrow().as_ref().and_then(RouterNode::take_store).unwrap_or_default();
@@ -201,15 +202,6 @@ fn add_router(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, router: RouterIdx
         }
     });
     Ok(())
-}
-
-/// Whether an identity serves for TLS.
-struct Acceptable;
-
-impl Acceptable {
-    fn check(identity: &sxlab_node::identity::RouterIdentity) -> Result<(), TlsError> {
-        sxlab_node::tls::Acceptor::new(identity, &sxlab_node::tls::SMP_ALPN).map(|_| ())
-    }
 }
 
 fn start(
