@@ -1,4 +1,4 @@
-//! The requirement catalogue: what the specifications ask for, one entry per requirement.
+//! Conformance: the catalogue of what the specifications ask for, one entry per requirement, and what is tested against it.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -6,11 +6,13 @@
 //! | [`requirement`] | one entry |
 //! | [`load`] | reading TOML files, with errors that name file, line and key |
 //! | [`coverage`] | which cases test which requirements |
+//! | [`target`] | what is under test, and how a case reaches it |
 
 pub mod catalogue;
 pub mod coverage;
 pub mod load;
 pub mod requirement;
+pub mod target;
 
 pub use catalogue::Catalogue;
 pub use coverage::Coverage;
