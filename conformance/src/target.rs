@@ -26,12 +26,14 @@ pub struct Dial {
     pub alpn: Vec<Vec<u8>>,
     /// The certificates to present as a client; ordinary clients have none.
     pub identity: Option<Arc<RouterIdentity>>,
+    /// Which router: one of [`Instance::further`]; `None` is the one under test.
+    pub to: Option<RouterAddress>,
 }
 
 impl Default for Dial {
     /// As ordinary clients do.
     fn default() -> Self {
-        Self { alpn: vec![b"smp/1".to_vec()], identity: None }
+        Self { alpn: vec![b"smp/1".to_vec()], identity: None, to: None }
     }
 }
 
@@ -157,6 +159,15 @@ pub trait Instance {
     /// # Errors
     /// [`NoConnection`].
     fn connect(&mut self, how: &Dial) -> Result<(Line, Tls), NoConnection>;
+
+    /// Starts a further router of the same kind, which the one under test can reach as a relay.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where there is none with these settings.
+    fn further(&mut self, settings: &Settings) -> Result<RouterAddress, Unavailable> {
+        let _ = settings;
+        Err(Unavailable("no second router".to_owned()))
+    }
 
     /// Waits for connections from now on; the address that a client, or a proxy's PRXY, is to be given.
     ///
