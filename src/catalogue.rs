@@ -36,7 +36,7 @@ pub(crate) fn run(args: &CatalogueArgs) -> Outcome {
         return Err(Failure::new(Exit::Nothing, format_args!("no requirement is called `{prefix}`")));
     }
     if args.json {
-        return output::json(&Document { schema: "sxlab-catalogue-1", requirements });
+        return output::json(&Document { schema: "sxlab-catalogue-2", requirements });
     }
     let mut area = "";
     for requirement in &requirements {
@@ -51,14 +51,22 @@ pub(crate) fn run(args: &CatalogueArgs) -> Outcome {
         *levels.entry(requirement.level).or_default() += 1;
     }
     let levels: Vec<_> = levels.iter().map(|(level, count)| format!("{count} {level}")).collect();
-    output::note(format_args!("\n{} requirements: {}", requirements.len(), levels.join(", ")));
+    let unobservable = requirements.iter().filter(|requirement| requirement.unobservable.is_some()).count();
+    output::note(format_args!(
+        "\n{} requirements: {}; {unobservable} cannot be seen from outside",
+        requirements.len(),
+        levels.join(", ")
+    ));
     Ok(())
 }
 
 fn print(requirement: &Requirement) {
-    let Requirement { id, level, section, versions, text, deviation, .. } = requirement;
-    output::note(format_args!("  {id:<46} {level:<7} {versions:<5}  {section}"));
+    let Requirement { id, level, section, versions, role, text, deviation, unobservable, .. } = requirement;
+    output::note(format_args!("  {id:<46} {level:<7} {versions:<5}  {role:<6}  {section}"));
     output::note(format_args!("      {text}"));
+    if let Some(why) = unobservable {
+        output::note(format_args!("      cannot be seen from outside: {why}"));
+    }
     if let Some(deviation) = deviation {
         let mark = |tested| if deviation.tested == tested { ", tested" } else { "" };
         use sxlab_conformance::Tested;

@@ -6,16 +6,23 @@ use crate::load::{CatalogueError, parse};
 use crate::requirement::{Requirement, RequirementId};
 
 /// The shipped files: their names in `conformance/catalogue/`, and their text.
-const SHIPPED: [(&str, &str); 9] = [
+const SHIPPED: [(&str, &str); 16] = [
     ("address.toml", include_str!("../catalogue/address.toml")),
     ("authorization.toml", include_str!("../catalogue/authorization.toml")),
+    ("blocking.toml", include_str!("../catalogue/blocking.toml")),
     ("encoding.toml", include_str!("../catalogue/encoding.toml")),
     ("envelope.toml", include_str!("../catalogue/envelope.toml")),
     ("errors.toml", include_str!("../catalogue/errors.toml")),
+    ("link.toml", include_str!("../catalogue/link.toml")),
+    ("names.toml", include_str!("../catalogue/names.toml")),
+    ("notifier.toml", include_str!("../catalogue/notifier.toml")),
+    ("operator.toml", include_str!("../catalogue/operator.toml")),
     ("proxy.toml", include_str!("../catalogue/proxy.toml")),
     ("recipient.toml", include_str!("../catalogue/recipient.toml")),
     ("sender.toml", include_str!("../catalogue/sender.toml")),
+    ("service.toml", include_str!("../catalogue/service.toml")),
     ("transport.toml", include_str!("../catalogue/transport.toml")),
+    ("versions.toml", include_str!("../catalogue/versions.toml")),
 ];
 
 /// Requirements, ordered by id.

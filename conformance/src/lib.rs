@@ -17,4 +17,4 @@ pub mod target;
 pub use catalogue::Catalogue;
 pub use coverage::Coverage;
 pub use load::CatalogueError;
-pub use requirement::{Deviation, Level, Requirement, RequirementId, Tested, Versions};
+pub use requirement::{Deviation, Level, Requirement, RequirementId, Role, Tested, Versions};

@@ -6,8 +6,10 @@
 //! level = "MUST"
 //! section = "SMP: transport handshake"
 //! versions = "6-20"
+//! role = "both"                         # who is under test: router, client or both
 //! text = "…"
 //! rows = ["TR-14"]                      # optional: names in the code's comments
+//! unobservable = "…"                    # optional: why no test from outside can see it
 //! [requirement.deviation]               # optional
 //! document = "…"
 //! deployed = "…"
@@ -24,7 +26,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use crate::requirement::{Deviation, Requirement, RequirementId, Tested, Versions};
+use crate::requirement::{Deviation, Requirement, RequirementId, Role, Tested, Versions};
 
 /// The protocols that requirements may belong to and their versions. `client` is the format of what the two ends of a
 /// queue exchange; its versions are those in queue addresses.
@@ -71,9 +73,11 @@ struct Entry {
     level: Spanned<String>,
     section: Spanned<String>,
     versions: Spanned<String>,
+    role: Spanned<String>,
     text: Spanned<String>,
     #[serde(default)]
     rows: Vec<Spanned<String>>,
+    unobservable: Option<Spanned<String>>,
     deviation: Option<DeviationEntry>,
 }
 
@@ -157,13 +161,16 @@ impl Source<'_> {
                 numbers: self.names("deviation.numbers", &deviation.numbers)?,
             })
         });
+        let unobservable = entry.unobservable.as_ref().map(|why| self.sentence("unobservable", why));
         Ok(Requirement {
             id,
             level: self.value("level", &entry.level)?,
             section: self.sentence("section", &entry.section)?,
             versions,
+            role: self.value::<Role>("role", &entry.role)?,
             text: self.sentence("text", &entry.text)?,
             rows: self.names("rows", &entry.rows)?,
+            unobservable: unobservable.transpose()?,
             deviation: deviation.transpose()?,
         })
     }

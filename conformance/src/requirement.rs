@@ -158,6 +158,52 @@ impl Serialize for Versions {
     }
 }
 
+/// Who is under test for a requirement. A proxy and a relay are routers; a service is a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The router's conduct fulfils it.
+    Router,
+    /// The client's does.
+    Client,
+    /// Each has its part.
+    Both,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Role; 3] = [Role::Router, Role::Client, Role::Both];
+
+    /// The word in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Router => "router",
+            Role::Client => "client",
+            Role::Both => "both",
+        }
+    }
+
+    /// Whether a test of `tested` can say something about a requirement on this role. Asked with [`Role::Both`]: always.
+    pub fn concerns(self, tested: Role) -> bool {
+        self == tested || self == Role::Both || tested == Role::Both
+    }
+}
+
+impl FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Role::ALL.into_iter().find(|role| role.name() == text);
+        found.ok_or("a role is one of router, client and both")
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 /// Where the published document and the deployed implementation differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Deviation {
@@ -204,10 +250,14 @@ pub struct Requirement {
     pub section: String,
     /// The versions of its protocol that it holds for.
     pub versions: Versions,
+    /// Who is under test.
+    pub role: Role,
     /// What is required, in one sentence.
     pub text: String,
-    /// Its short names in the code's comments, such as `TR-14`.
+    /// Its short names in the code's comments, such as `TR-14`; none for what was only seen on the wire.
     pub rows: Vec<String>,
+    /// Why no test from outside can see whether it is fulfilled; none where one can.
+    pub unobservable: Option<String>,
     /// Where document and deployed implementation differ about it.
     pub deviation: Option<Deviation>,
 }

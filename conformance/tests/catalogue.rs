@@ -6,7 +6,7 @@ mod tests {
     use std::path::Path;
 
     use proptest::prelude::*;
-    use sxlab_conformance::{Catalogue, Coverage, Level, RequirementId, Tested, Versions};
+    use sxlab_conformance::{Catalogue, Coverage, Level, RequirementId, Role, Tested, Versions};
 
     const GOOD: &str = r#"
 [[requirement]]
@@ -14,8 +14,10 @@ id = "smp.transport.session-id"
 level = "MUST"
 section = "SMP: Transport handshake"
 versions = "6-20"
+role = "both"
 text = "Both sides see the same session id."
 rows = ["TR-14"]
+unobservable = "of the example"
 [requirement.deviation]
 document = "one thing"
 deployed = "another"
@@ -30,14 +32,80 @@ numbers = ["D5"]
     #[test]
     fn the_shipped_catalogue_loads() {
         let catalogue = Catalogue::shipped().unwrap();
-        assert!(catalogue.len() >= 130, "{}", catalogue.len());
+        assert!(catalogue.len() >= 300, "{}", catalogue.len());
+        let mut texts = BTreeSet::new();
         for requirement in catalogue.iter() {
-            assert!(requirement.text.ends_with('.'), "{}: a sentence ends with a full stop", requirement.id);
-            assert_ne!(requirement.rows, [""; 0], "{} has no name in the code's comments", requirement.id);
+            let id = &requirement.id;
+            assert!(requirement.text.ends_with('.'), "{id}: a sentence ends with a full stop");
+            assert!(texts.insert(&requirement.text), "{id}: another requirement reads the same");
             if requirement.section == "deployed" {
-                assert_ne!(requirement.level, Level::Should, "{}: a document says SHOULD", requirement.id);
+                assert_ne!(requirement.level, Level::Should, "{id}: a document says SHOULD");
+            } else {
+                assert_ne!(requirement.rows, [""; 0], "{id} has no name in the code's comments");
+            }
+            if let Some(why) = &requirement.unobservable {
+                assert!(!why.ends_with('.'), "{id}: the reason is no sentence of its own");
             }
         }
+    }
+
+    /// The names that requirements have in the code's comments: each family with its first and last number. `VM` are the
+    /// rows of the table of versions.
+    const ROWS: [(&str, u16, u16); 12] = [
+        ("ENC", 1, 14),
+        ("TR", 1, 42),
+        ("AU", 1, 16),
+        ("RC", 1, 40),
+        ("SN", 1, 23),
+        ("SV", 1, 22),
+        ("LK", 1, 6),
+        ("PX", 1, 21),
+        ("NM", 1, 12),
+        ("ER", 1, 8),
+        ("VM", 6, 20),
+        ("OP", 1, 7),
+    ];
+
+    #[test]
+    fn every_row_has_a_requirement_and_every_requirement_a_known_row() {
+        let expected: BTreeSet<String> = ROWS
+            .iter()
+            .flat_map(|&(family, first, last)| (first..=last).map(move |number| format!("{family}-{number}")))
+            .collect();
+        let catalogue = Catalogue::shipped().unwrap();
+        let found: BTreeSet<String> =
+            catalogue.iter().flat_map(|requirement| requirement.rows.iter().cloned()).collect();
+        assert_eq!(expected.difference(&found).collect::<Vec<_>>(), [""; 0], "rows without a requirement");
+        assert_eq!(found.difference(&expected).collect::<Vec<_>>(), [""; 0], "rows that there are not");
+    }
+
+    #[test]
+    fn every_difference_of_document_and_deployed_routers_is_named() {
+        let catalogue = Catalogue::shipped().unwrap();
+        let deviations = catalogue.iter().filter_map(|requirement| requirement.deviation.as_ref());
+        let found: BTreeSet<&str> = deviations.flat_map(|d| d.numbers.iter().map(String::as_str)).collect();
+        let missing: Vec<_> =
+            (1..=70).map(|n| format!("D{n}")).filter(|d| !found.contains(d.as_str())).collect();
+        assert_eq!(missing, [""; 0]);
+    }
+
+    /// What the wire does not show is for the most part what operators promise; everywhere else it is rare.
+    #[test]
+    fn most_requirements_can_be_seen_from_outside() {
+        let catalogue = Catalogue::shipped().unwrap();
+        let unseen = |area: &str| catalogue.select(area).filter(|r| r.unobservable.is_some()).count();
+        assert!(unseen("smp.operator.") * 2 > catalogue.select("smp.operator.").count());
+        let elsewhere = unseen("") - unseen("smp.operator.");
+        assert!(elsewhere * 10 < catalogue.len(), "{elsewhere} of {}", catalogue.len());
+    }
+
+    #[test]
+    fn a_role_concerns_itself_and_both() {
+        for role in Role::ALL {
+            assert_eq!(role.name().parse(), Ok(role));
+            assert!(role.concerns(role) && role.concerns(Role::Both) && Role::Both.concerns(role));
+        }
+        assert!(!Role::Router.concerns(Role::Client) && !Role::Client.concerns(Role::Router));
     }
 
     #[test]
@@ -56,6 +124,7 @@ numbers = ["D5"]
         let entry = catalogue.get(&"smp.transport.session-id".parse().unwrap()).unwrap();
         assert_eq!((entry.level, entry.versions), (Level::Must, Versions { min: 6, max: 20 }));
         assert_eq!((entry.id.protocol(), entry.id.area()), ("smp", "smp.transport"));
+        assert_eq!((entry.role, entry.unobservable.as_deref()), (Role::Both, Some("of the example")));
         let deviation = entry.deviation.as_ref().unwrap();
         assert_eq!((deviation.tested, &deviation.numbers[..]), (Tested::Document, &["D5".to_owned()][..]));
         for name in ["smp.tr", "TR-14", "D5", ""] {
@@ -80,19 +149,36 @@ numbers = ["D5"]
             ("6-20", "6-", "a.toml:6: versions: `6-`: versions are a number or a range"),
             ("6-20", "06-20", "a.toml:6: versions: `06-20`: "),
             ("6-20", "5-20", "a.toml:6: versions: smp has versions 6-20, not 5-20"),
-            ("Both sides see the same session id.", "", "a.toml:7: text: is empty"),
-            ("Both sides", " Both sides", "a.toml:7: text: must be one line"),
-            ("Both sides", "Both\\nsides", "a.toml:7: text: must be one line"),
-            ("TR-14", "transport 14", "a.toml:8: rows: `transport 14` is not a name"),
-            ("one thing", "", "a.toml:10: deviation.document: is empty"),
-            ("tested = \"document\"", "tested = \"both\"", "a.toml:12: deviation.tested: `both`: "),
-            ("D5", "5", "a.toml:13: deviation.numbers: `5` is not a name"),
+            ("role = \"both\"\n", "", "a.toml:2: role: missing field `role`"),
+            (
+                "role = \"both\"",
+                "role = \"relay\"",
+                "a.toml:7: role: `relay`: a role is one of router, client and both",
+            ),
+            ("role = \"both\"", "role = true", "a.toml:7: "),
+            ("Both sides see the same session id.", "", "a.toml:8: text: is empty"),
+            ("Both sides", " Both sides", "a.toml:8: text: must be one line"),
+            ("Both sides", "Both\\nsides", "a.toml:8: text: must be one line"),
+            ("TR-14", "transport 14", "a.toml:9: rows: `transport 14` is not a name"),
+            ("of the example", "", "a.toml:10: unobservable: is empty"),
+            ("of the example", "of the\\nexample", "a.toml:10: unobservable: must be one line"),
+            ("unobservable =", "observable =", "a.toml:10: observable: unknown field `observable`"),
+            ("one thing", "", "a.toml:12: deviation.document: is empty"),
+            ("tested = \"document\"", "tested = \"both\"", "a.toml:14: deviation.tested: `both`: "),
+            ("D5", "5", "a.toml:15: deviation.numbers: `5` is not a name"),
         ] {
             let text = GOOD.replacen(from, to, 1);
             assert_ne!(text, GOOD, "{from}");
             let line = refused(&text);
             assert!(line.starts_with(says) && !line.contains('\n'), "{line}");
         }
+    }
+
+    #[test]
+    fn what_can_be_seen_from_outside_says_nothing_of_it() {
+        let text = GOOD.replace("unobservable = \"of the example\"\n", "");
+        let catalogue = Catalogue::parse(&[("a.toml", &text)]).unwrap();
+        assert_eq!(catalogue.iter().next().unwrap().unobservable, None);
     }
 
     #[test]

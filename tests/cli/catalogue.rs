@@ -9,6 +9,10 @@ async fn all_requirements_as_a_document() {
     let session = requirements.iter().find(|r| r["id"] == "smp.transport.session-id").unwrap();
     assert_eq!((&session["level"], &session["versions"]), (&"MUST".into(), &"6-20".into()));
     assert_eq!(session["deviation"]["tested"], "deployed");
+    assert_eq!(document["schema"], "sxlab-catalogue-2");
+    assert_eq!((&session["role"], &session["unobservable"]), (&"both".into(), &serde_json::Value::Null));
+    let logs = requirements.iter().find(|r| r["id"] == "smp.operator.no-logs").unwrap();
+    assert!(logs["unobservable"].is_string() && logs["role"] == "router", "{logs}");
 }
 
 #[tokio::test]
@@ -21,6 +25,8 @@ async fn a_part_of_them_by_id_or_by_the_name_in_comments() {
     let table = sxlab(&["catalogue", "D47"]).await;
     assert_eq!(table.data(), "");
     assert!(table.stderr.contains("smp.proxy.rres"), "{}", table.stderr);
+    let table = sxlab(&["catalogue", "OP-1"]).await;
+    assert!(table.stderr.contains("cannot be seen from outside: "), "{}", table.stderr);
 }
 
 #[tokio::test]
