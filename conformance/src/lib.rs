@@ -7,13 +7,22 @@
 //! | [`load`] | reading TOML files, with errors that name file, line and key |
 //! | [`coverage`] | which cases test which requirements |
 //! | [`target`] | what is under test, and how a case reaches it |
+//! | [`lab`] | what a case works with: sessions, requests, queues, relays, expectations |
+//! | [`case`](mod@case) | one case, and the verdicts |
+//! | [`cases`] | all cases, by area |
+//! | [`runner`] | which cases are run at which versions, and their results |
 
+pub mod case;
+pub mod cases;
 pub mod catalogue;
 pub mod coverage;
+pub mod lab;
 pub mod load;
 pub mod requirement;
+pub mod runner;
 pub mod target;
 
+pub use case::{Case, Role, Verdict};
 pub use catalogue::Catalogue;
 pub use coverage::Coverage;
 pub use load::CatalogueError;

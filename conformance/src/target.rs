@@ -8,6 +8,8 @@
 //! Calls return when they are done; none needs another thread or task of the caller. Time belongs to the instance: where
 //! it is virtual, waiting costs nothing and a peer that says nothing is told from one that is slow.
 
+pub mod pair;
+
 use std::fmt;
 use std::sync::Arc;
 

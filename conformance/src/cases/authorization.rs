@@ -1,0 +1,6 @@
+//! Who may do what, and how commands are authorized.
+
+use crate::case::Case;
+
+/// The cases.
+pub(crate) const CASES: &[Case] = &[];

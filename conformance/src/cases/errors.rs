@@ -1,0 +1,6 @@
+//! Errors.
+
+use crate::case::Case;
+
+/// The cases.
+pub(crate) const CASES: &[Case] = &[];

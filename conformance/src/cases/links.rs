@@ -1,0 +1,6 @@
+//! Short links.
+
+use crate::case::Case;
+
+/// The cases.
+pub(crate) const CASES: &[Case] = &[];

@@ -1,0 +1,6 @@
+//! Resolving names.
+
+use crate::case::Case;
+
+/// The cases.
+pub(crate) const CASES: &[Case] = &[];

@@ -1,0 +1,6 @@
+//! Notifiers and notifications.
+
+use crate::case::Case;
+
+/// The cases.
+pub(crate) const CASES: &[Case] = &[];

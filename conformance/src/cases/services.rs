@@ -1,0 +1,6 @@
+//! Service certificates and their commands.
+
+use crate::case::Case;
+
+/// The cases.
+pub(crate) const CASES: &[Case] = &[];
