@@ -39,7 +39,7 @@ pub use request::Request;
 use session::Side;
 pub use trace::{Bytes, Direction, Exchange};
 
-use crate::target::{Dial, Instance, Line, NoConnection, Operation, Tls, Unavailable};
+use crate::target::{Dial, Instance, Line, NoConnection, Operation, Settings, Tls, Unavailable};
 
 /// A second, in nanoseconds.
 pub const SECOND: u64 = 1_000_000_000;
@@ -110,6 +110,14 @@ impl<'a> Lab<'a> {
         self.instance.address().cloned().ok_or_else(|| Failure::error("the target is not a router"))
     }
 
+    /// Starts a further router of the same kind, which the one under test can reach as a relay.
+    ///
+    /// # Errors
+    /// [`Failure::Skipped`] where there is none.
+    pub fn further(&mut self, settings: &Settings) -> Result<RouterAddress, Failure> {
+        self.instance.further(settings).map_err(|Unavailable(reason)| Failure::Skipped(reason))
+    }
+
     /// The time, in nanoseconds since the epoch.
     pub fn now(&self) -> u64 {
         self.instance.now()
@@ -173,7 +181,13 @@ impl<'a> Lab<'a> {
     /// [`Failure::Unreachable`], [`Failure::Skipped`].
     pub fn try_connect(&mut self, how: &Dial) -> Result<Result<Who, String>, Failure> {
         match self.instance.connect(how) {
-            Ok((line, tls)) => Ok(Ok(self.side(line, tls, false))),
+            Ok((line, tls)) => {
+                let who = self.side(line, tls, false);
+                let to = how.to.as_ref().or(self.instance.address());
+                let identity = to.map(|address| address.identity);
+                self.at_mut(who)?.identity = identity;
+                Ok(Ok(who))
+            }
             Err(NoConnection::Tls(refused)) => {
                 self.note(None, format!("TLS: {refused}"));
                 Ok(Err(refused))

@@ -198,7 +198,7 @@ impl Lab<'_> {
             let (said, own) = (hex(&offer.session_id), hex(&side.tls.session_id));
             format!("the router's hello has session id {said}, the connection's is {own}")
         })?;
-        let identity = self.address()?.identity;
+        let identity = self.at(who)?.expected()?;
         let key = offer.check(&identity, now)?;
         self.at_mut(who)?.router_key = key;
         Ok(offer)
@@ -252,7 +252,7 @@ impl Lab<'_> {
         let own = X25519Secret::generate(&mut self.rng);
         let mut hello = Hello {
             version: self.version,
-            identity: self.address()?.identity.to_vec(),
+            identity: self.at(who)?.expected()?.to_vec(),
             key: Some(own.public().spki()),
             proxy: false,
             service: b"0".to_vec(),

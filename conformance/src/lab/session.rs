@@ -19,6 +19,8 @@ pub(super) struct Side {
     pub(super) tls: Tls,
     /// Whether the suite is the router here.
     pub(super) serves: bool,
+    /// The router's identity, from its address.
+    pub(super) identity: Option<[u8; 32]>,
     /// The router's session key, from its hello.
     pub(super) router_key: Option<X25519Public>,
     pub(super) open: Option<Open>,
@@ -61,6 +63,7 @@ impl Side {
             line,
             tls,
             serves,
+            identity: None,
             router_key: None,
             open: None,
             inbox: VecDeque::new(),
@@ -68,6 +71,10 @@ impl Side {
             closed: false,
             asked: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn expected(&self) -> Result<[u8; 32], Failure> {
+        self.identity.ok_or_else(|| Failure::error("the other end is not a router"))
     }
 
     pub(super) fn opened(&self) -> Result<&Open, Failure> {

@@ -54,7 +54,8 @@ impl Target for Pair {
     }
 
     fn start(&self, settings: &Settings, seed: u64) -> Result<Box<dyn Instance>, Unavailable> {
-        Ok(Box::new(Running::start(router_config(&self.config, settings)?, seed)?))
+        let config = router_config(&self.config, settings)?;
+        Ok(Box::new(Running::start(self.config.clone(), config, seed)?))
     }
 }
 
@@ -89,30 +90,41 @@ pub fn router_config(base: &RouterConfig, settings: &Settings) -> Result<RouterC
     Ok(config)
 }
 
-/// A router and the connections with it.
+/// Routers and the connections with them; the first router is the one under test.
 struct Running {
     now: u64,
-    config: RouterConfig,
-    identity: RouterIdentity,
-    address: RouterAddress,
+    base: RouterConfig,
+    sites: Vec<Site>,
     rng: ChaCha20Rng,
-    core: Router,
     lines: Vec<Connection>,
-    ends: BTreeMap<SessionNo, usize>,
+    /// The connection of a router's session.
+    ends: BTreeMap<(usize, SessionNo), usize>,
     doors: Vec<Door>,
     sessions: u64,
 }
 
+/// A router.
+struct Site {
+    config: RouterConfig,
+    identity: RouterIdentity,
+    address: RouterAddress,
+    core: Router,
+}
+
+/// A router's end of a connection. The other end is the suite's, or another router's with a connection of its own here.
 struct Connection {
+    site: usize,
     session: SessionNo,
-    /// For the suite to read.
+    /// The connection of the router at the other end.
+    peer: Option<usize>,
+    /// For the other end to read.
     blocks: VecDeque<Vec<u8>>,
     /// Whether the core has more to write.
     writable: bool,
-    /// Written by the suite: whole blocks, and what is not a whole one yet.
+    /// For the router to read: whole blocks, and what is not a whole one yet.
     inbox: VecDeque<Vec<u8>>,
     rest: Vec<u8>,
-    /// Whether the router, or the suite, ended it.
+    /// Whether either end closed it.
     closed: bool,
 }
 
@@ -136,23 +148,33 @@ fn address(host: &str, identity: [u8; 32]) -> Result<RouterAddress, Unavailable>
 }
 
 impl Running {
-    fn start(config: RouterConfig, seed: u64) -> Result<Self, Unavailable> {
-        let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let identity = RouterIdentity::mint("router.test", &mut rng).map_err(ours)?;
-        let core_rng = ChaCha20Rng::from_rng(&mut rng);
-        let core = Router::new(config.clone(), credentials(&identity), QueueStore::default(), core_rng);
-        Ok(Self {
+    fn start(base: RouterConfig, config: RouterConfig, seed: u64) -> Result<Self, Unavailable> {
+        let mut running = Self {
             now: 1_800_000_000 * SECOND,
-            config,
-            address: address("router.test", identity.identity_hash())?,
-            identity,
-            rng,
-            core,
+            base,
+            sites: Vec::new(),
+            rng: ChaCha20Rng::seed_from_u64(seed),
             lines: Vec::new(),
             ends: BTreeMap::new(),
             doors: Vec::new(),
             sessions: 0,
-        })
+        };
+        running.router(config)?;
+        Ok(running)
+    }
+
+    fn router(&mut self, config: RouterConfig) -> Result<RouterAddress, Unavailable> {
+        let host = format!("router{}.test", self.sites.len());
+        let identity = RouterIdentity::mint(&host, &mut self.rng).map_err(ours)?;
+        let address = address(&host, identity.identity_hash())?;
+        let rng = ChaCha20Rng::from_rng(&mut self.rng);
+        let core = Router::new(config.clone(), credentials(&identity), QueueStore::default(), rng);
+        self.sites.push(Site { config, identity, address: address.clone(), core });
+        Ok(address)
+    }
+
+    fn site(&mut self) -> Result<&mut Site, Unavailable> {
+        self.sites.first_mut().ok_or_else(|| Unavailable("there is no router".to_owned()))
     }
 
     fn session_id(&mut self) -> Vec<u8> {
@@ -160,90 +182,165 @@ impl Running {
         sha256(&self.sessions.to_be_bytes()).to_vec()
     }
 
-    fn line(&mut self, session: SessionNo) -> Line {
+    fn line(&mut self, site: usize, session: SessionNo) -> usize {
         let line = self.lines.len();
         self.lines.push(Connection {
+            site,
             session,
+            peer: None,
             blocks: VecDeque::new(),
             writable: true,
             inbox: VecDeque::new(),
             rest: Vec::new(),
             closed: false,
         });
-        self.ends.insert(session, line);
-        Line(line)
+        self.ends.insert((site, session), line);
+        line
     }
 
     /// Moves blocks until nothing moves any more. Time stands still.
     fn drive(&mut self) {
-        let mut moved = true;
-        while moved {
-            moved = false;
-            while let Some(event) = self.core.poll() {
-                moved = true;
-                self.event(event);
-            }
-            for connection in &mut self.lines {
-                moved |= connection.fill(&mut self.core);
-                if !connection.closed
-                    && self.core.wants_block(connection.session)
-                    && let Some(block) = connection.inbox.pop_front()
-                {
-                    self.core.block(connection.session, &block, self.now);
-                    moved = true;
-                }
-            }
-        }
+        while self.step() {}
     }
 
-    fn event(&mut self, event: RouterEvent) {
+    fn step(&mut self) -> bool {
+        let mut moved = false;
+        for site in 0..self.sites.len() {
+            while let Some(event) = self.sites.get_mut(site).and_then(|site| site.core.poll()) {
+                moved = true;
+                self.event(site, event);
+            }
+        }
+        let mut passed = Vec::new();
+        for connection in &mut self.lines {
+            let Some(site) = self.sites.get_mut(connection.site) else { continue };
+            moved |= connection.fill(&mut site.core);
+            if !connection.closed
+                && site.core.wants_block(connection.session)
+                && let Some(block) = connection.inbox.pop_front()
+            {
+                site.core.block(connection.session, &block, self.now);
+                moved = true;
+            }
+            if let Some(peer) = connection.peer {
+                passed.extend(connection.blocks.drain(..).map(|block| (peer, block)));
+            }
+        }
+        for (peer, block) in passed {
+            if let Some(connection) = self.lines.get_mut(peer) {
+                connection.inbox.push_back(block);
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn event(&mut self, site: usize, event: RouterEvent) {
         match event {
             RouterEvent::Writable(session) => {
-                let line = self.ends.get(&session).and_then(|line| self.lines.get_mut(*line));
+                let line = self.ends.get(&(site, session)).and_then(|line| self.lines.get_mut(*line));
                 if let Some(connection) = line {
                     connection.writable = true;
                 }
             }
             RouterEvent::Close(session) => {
-                let line = self.ends.remove(&session).and_then(|line| self.lines.get_mut(line));
-                if let Some(connection) = line {
-                    while let Some(block) = self.core.next_block(session) {
+                let line = self.ends.get(&(site, session)).copied();
+                if let Some((connection, site)) =
+                    line.and_then(|line| self.lines.get_mut(line)).zip(self.sites.get_mut(site))
+                {
+                    while let Some(block) = site.core.next_block(session) {
                         connection.blocks.push_back(block);
                     }
-                    connection.closed = true;
                 }
-                self.core.closed(session, self.now);
+                match line {
+                    Some(line) => self.end(line),
+                    None => self.forget(site, session),
+                }
             }
-            RouterEvent::Dial { session, address } => self.dialed(session, &address),
+            RouterEvent::Dial { session, address } => self.dial(site, session, &address),
         }
     }
 
-    fn dialed(&mut self, session: SessionNo, to: &RouterAddress) {
-        let Some(door) = self.doors.iter().position(|door| door.address == *to) else {
-            return self.core.dial_failed(session, DialFailure::Network, self.now);
+    fn forget(&mut self, site: usize, session: SessionNo) {
+        if let Some(site) = self.sites.get_mut(site) {
+            site.core.closed(session, self.now);
+        }
+    }
+
+    /// Ends a connection, at both ends if routers have both.
+    fn end(&mut self, line: usize) {
+        let Some(connection) = self.lines.get_mut(line).filter(|connection| !connection.closed) else {
+            return;
         };
+        connection.closed = true;
+        let (site, session, peer) = (connection.site, connection.session, connection.peer);
+        let last = if peer.is_some() { std::mem::take(&mut connection.blocks) } else { VecDeque::new() };
+        self.ends.remove(&(site, session));
+        self.forget(site, session);
+        if let Some(peer) = peer {
+            if let Some((other, now)) = self.lines.get_mut(peer).zip(Some(self.now))
+                && let Some(site) = self.sites.get_mut(other.site)
+            {
+                for block in other.inbox.drain(..).chain(last) {
+                    site.core.block(other.session, &block, now);
+                }
+            }
+            self.end(peer);
+        }
+    }
+
+    /// Connects a router with a door of the suite, or with another router.
+    fn dial(&mut self, from: usize, session: SessionNo, to: &RouterAddress) {
+        let reached = match self.doors.iter().position(|door| door.address == *to) {
+            Some(door) => self.dial_door(from, session, door),
+            None => match self.sites.iter().position(|site| site.address == *to) {
+                Some(site) => self.dial_router(from, session, site),
+                None => None,
+            },
+        };
+        let now = self.now;
+        if let Some(site) = self.sites.get_mut(from) {
+            match reached {
+                Some(session_id) => site.core.dialed(session, session_id, now),
+                None => site.core.dial_failed(session, DialFailure::Network, now),
+            }
+        }
+    }
+
+    fn dial_router(&mut self, from: usize, session: SessionNo, to: usize) -> Option<Vec<u8>> {
         let session_id = self.session_id();
-        let Some(listen) = self.doors.get(door).map(|door| door.listen.clone()) else { return };
-        let arrived = if listen.identity.identity_hash() == listen.named {
-            let alpn = listen.alpn.iter().find(|name| name.as_slice() == b"smp/1").cloned();
-            let tls = Tls { session_id: session_id.clone(), alpn, chain: self.identity.chain().ders.clone() };
-            let line = self.line(session);
-            self.core.dialed(session, session_id, self.now);
-            Ok((line, tls))
+        let now = self.now;
+        let accepted = self.sites.get_mut(to)?.core.accept("router.test", session_id.clone(), true, now);
+        let (near, far) = (self.line(from, session), self.line(to, accepted));
+        self.lines.get_mut(near)?.peer = Some(far);
+        self.lines.get_mut(far)?.peer = Some(near);
+        Some(session_id)
+    }
+
+    fn dial_door(&mut self, from: usize, session: SessionNo, door: usize) -> Option<Vec<u8>> {
+        let session_id = self.session_id();
+        let chain = self.sites.get(from)?.identity.chain().ders.clone();
+        let listen = &self.doors.get(door)?.listen;
+        let alpn = listen.alpn.iter().find(|name| name.as_slice() == b"smp/1").cloned();
+        let known = listen.identity.identity_hash() == listen.named;
+        let arrived = if known {
+            let line = Line(self.line(from, session));
+            Ok((line, Tls { session_id: session_id.clone(), alpn, chain }))
         } else {
-            self.core.dial_failed(session, DialFailure::Network, self.now);
             Err(NoConnection::Tls("the router does not accept the certificates".to_owned()))
         };
-        if let Some(door) = self.doors.get_mut(door) {
-            door.arrived.push_back(arrived);
-        }
+        self.doors.get_mut(door)?.arrived.push_back(arrived);
+        known.then_some(session_id)
     }
 
-    /// Jumps to the next time at which the router has something to do, if that is at `until` at the latest.
+    /// Jumps to the next time at which a router has something to do, if that is at `until` at the latest.
     fn tick(&mut self, until: u64) -> bool {
-        let Some(due) = self.core.next_timeout().filter(|due| *due <= until) else { return false };
+        let next = self.sites.iter().filter_map(|site| site.core.next_timeout()).min();
+        let Some(due) = next.filter(|due| *due <= until) else { return false };
         self.now = self.now.max(due);
-        self.core.timeout(self.now);
+        for site in &mut self.sites {
+            site.core.timeout(self.now);
+        }
         self.drive();
         true
     }
@@ -261,6 +358,21 @@ impl Running {
                 return None;
             }
         }
+    }
+
+    /// Starts the router under test again with what it keeps.
+    fn restart(&mut self) {
+        let rng = ChaCha20Rng::from_rng(&mut self.rng);
+        for line in 0..self.lines.len() {
+            if self.lines.get(line).is_some_and(|connection| connection.site == 0) {
+                self.end(line);
+            }
+        }
+        let Some(site) = self.sites.first_mut() else { return };
+        let none = RouterConfig::default();
+        let gone = Router::new(none, credentials(&site.identity), QueueStore::default(), rng.clone());
+        let store = std::mem::replace(&mut site.core, gone).into_store();
+        site.core = Router::new(site.config.clone(), credentials(&site.identity), store, rng);
     }
 }
 
@@ -283,19 +395,32 @@ impl Connection {
 
 impl Instance for Running {
     fn address(&self) -> Option<&RouterAddress> {
-        Some(&self.address)
+        self.sites.first().map(|site| &site.address)
     }
 
     fn connect(&mut self, how: &Dial) -> Result<(Line, Tls), NoConnection> {
+        let to = match &how.to {
+            None => Some(0),
+            Some(address) => self.sites.iter().position(|site| site.address == *address),
+        };
+        let nobody = || NoConnection::Unreachable("no router has this address".to_owned());
+        let to = to.ok_or_else(nobody)?;
         let alpn = how.alpn.iter().find(|name| KNOWN_ALPN.contains(&name.as_slice())).cloned();
         if alpn.is_none() && !how.alpn.is_empty() {
             return Err(NoConnection::Tls("no_application_protocol".to_owned()));
         }
         let session_id = self.session_id();
-        let session = self.core.accept("client.test", session_id.clone(), alpn.is_some(), self.now);
-        let line = self.line(session);
+        let now = self.now;
+        let site = self.sites.get_mut(to).ok_or_else(nobody)?;
+        let chain = site.identity.chain().ders.clone();
+        let session = site.core.accept("client.test", session_id.clone(), alpn.is_some(), now);
+        let line = Line(self.line(to, session));
         self.drive();
-        Ok((line, Tls { session_id, alpn, chain: self.identity.chain().ders.clone() }))
+        Ok((line, Tls { session_id, alpn, chain }))
+    }
+
+    fn further(&mut self, settings: &Settings) -> Result<RouterAddress, Unavailable> {
+        self.router(router_config(&self.base, settings)?)
     }
 
     fn listen(&mut self, how: &Listen) -> Result<RouterAddress, Unavailable> {
@@ -336,12 +461,7 @@ impl Instance for Running {
     }
 
     fn close(&mut self, Line(line): Line) {
-        let Some(connection) = self.lines.get_mut(line).filter(|connection| !connection.closed) else {
-            return;
-        };
-        connection.closed = true;
-        self.ends.remove(&connection.session);
-        self.core.closed(connection.session, self.now);
+        self.end(line);
         self.drive();
     }
 
@@ -364,23 +484,12 @@ impl Instance for Running {
     fn operate(&mut self, what: &Operation) -> Result<(), Unavailable> {
         match what {
             Operation::Block(queue, info) => {
-                self.core.block_queue(queue, *info);
+                self.site()?.core.block_queue(queue, *info);
             }
             Operation::Unblock(queue) => {
-                self.core.unblock_queue(queue);
+                self.site()?.core.unblock_queue(queue);
             }
-            Operation::Restart | Operation::Kill => {
-                let rng = ChaCha20Rng::from_rng(&mut self.rng);
-                let empty = RouterConfig::default();
-                let gone =
-                    Router::new(empty, credentials(&self.identity), QueueStore::default(), rng.clone());
-                let store = std::mem::replace(&mut self.core, gone).into_store();
-                self.core = Router::new(self.config.clone(), credentials(&self.identity), store, rng);
-                self.ends.clear();
-                for connection in &mut self.lines {
-                    connection.closed = true;
-                }
-            }
+            Operation::Restart | Operation::Kill => self.restart(),
         }
         self.drive();
         Ok(())
