@@ -3,18 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Failure, Lab};
-use crate::requirement::Versions;
+use crate::requirement::{Role, Versions};
 use crate::target::Settings;
-
-/// Which side of the protocol is under test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// A router; the suite is its clients, and the relays that it reaches as a proxy.
-    Router,
-    /// A client; the suite is its router.
-    Client,
-}
 
 /// One thing to try.
 #[derive(Clone, Debug)]

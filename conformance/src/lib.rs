@@ -22,7 +22,7 @@ pub mod requirement;
 pub mod runner;
 pub mod target;
 
-pub use case::{Case, Role, Verdict};
+pub use case::{Case, Verdict};
 pub use catalogue::Catalogue;
 pub use coverage::Coverage;
 pub use load::CatalogueError;

@@ -5,7 +5,8 @@ use rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use sxlab_protocol::crypto::hash::sha256;
 
-use crate::case::{Case, Outcome, Role, Verdict};
+use crate::Role;
+use crate::case::{Case, Outcome, Verdict};
 use crate::catalogue::Catalogue;
 use crate::lab::{Exchange, Failure, Lab, Request};
 use crate::requirement::Versions;
