@@ -23,7 +23,7 @@ use sxlab_protocol::wire::{EntityId, VersionRange, pad, put_short};
 fn is_accepted(version: u16, change: impl FnOnce(&mut Vec<u8>)) -> bool {
     let mut w = World::new();
     let (session, handshake) = w.accept(0, version);
-    let hello = ClientHello { version, identity: handshake.identity, key: None, proxy: false };
+    let hello = ClientHello { version, identity: handshake.identity, key: None, proxy: false, service: None };
     let mut content = hello.encode().unwrap();
     change(&mut content);
     let core = &mut w.sites[0].core;

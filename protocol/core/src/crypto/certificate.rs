@@ -37,6 +37,9 @@ pub enum CertificateError {
     /// Not valid at the given time.
     #[error("not valid at this time")]
     Time,
+    /// Another chain than the one presented in TLS (SV-2).
+    #[error("not the chain presented in TLS")]
+    Presented,
 }
 
 impl From<der::Error> for CertificateError {

@@ -1,6 +1,7 @@
 //! Hash functions.
 
 use hkdf::Hkdf;
+use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 use sha3::{Sha3_256, Sha3_384};
 
@@ -28,6 +29,12 @@ pub fn sha3_256(bytes: &[u8]) -> [u8; 32] {
 #[must_use]
 pub fn sha3_384(bytes: &[u8]) -> [u8; 48] {
     Sha3_384::digest(bytes).into()
+}
+
+/// MD5. Only for the hash of a service's queues, which nobody's security rests on (SV-14).
+#[must_use]
+pub fn md5(bytes: &[u8]) -> [u8; 16] {
+    Md5::digest(bytes).into()
 }
 
 /// The sender id that a client must choose for a queue with link data: the first 24 bytes of the SHA3-384

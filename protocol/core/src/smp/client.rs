@@ -15,10 +15,11 @@ use super::forward::{self, ForwardKeys, Relay};
 use super::response::Response;
 use crate::crypto::keys::AuthSecretKey;
 use crate::transport::{
-    Agreed, BatchError, BlockError, ClientHandshake, HandshakeError, RouterHello, TransmissionError,
-    Unsigned, authorize, content, first_block, read_transmission, unpack,
+    Agreed, BatchError, BlockError, ClientHandshake, HandshakeError, RouterHello, ServiceCredentials,
+    ServiceReply, ServiceSigner, TransmissionError, Unsigned, authorize_by_service, content, first_block,
+    read_transmission, unpack,
 };
-use crate::wire::{CorrId, EntityId, WireError};
+use crate::wire::{CorrId, EntityId, WireError, unpad};
 
 /// Why a session can't go on, or a request can't be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -80,7 +81,12 @@ pub enum ClientEvent {
 #[derive(Debug)]
 pub struct Client {
     handshake: Option<ClientHandshake>,
+    /// What it shows in its hello to be a service.
+    credentials: Option<Box<ServiceCredentials>>,
+    /// The session that the router was told of a service for and has not answered yet.
+    presented: Option<Box<(Agreed, ServiceSigner)>>,
     agreed: Option<Agreed>,
+    service: Option<Box<Service>>,
     hello: Option<RouterHello>,
     rng: ChaCha20Rng,
     pending: BTreeMap<CorrId, Pending>,
@@ -89,6 +95,13 @@ pub struct Client {
     /// The hello.
     hello_block: Option<Vec<u8>>,
     events: VecDeque<ClientEvent>,
+}
+
+/// What a service has in a session.
+#[derive(Debug)]
+struct Service {
+    id: EntityId,
+    signer: ServiceSigner,
 }
 
 #[derive(Debug)]
@@ -102,7 +115,10 @@ impl Client {
     pub fn new(handshake: ClientHandshake, rng: ChaCha20Rng) -> Self {
         Self {
             handshake: Some(handshake),
+            credentials: None,
+            presented: None,
             agreed: None,
+            service: None,
             hello: None,
             rng,
             pending: BTreeMap::new(),
@@ -110,6 +126,21 @@ impl Client {
             hello_block: None,
             events: VecDeque::new(),
         }
+    }
+
+    /// The same for a service, which signs NEW, SUB and NSUB by itself (SV-7). At versions at which it does not present
+    /// itself it is a client like others: [`Client::service`] tells.
+    pub fn for_service(
+        handshake: ClientHandshake,
+        credentials: ServiceCredentials,
+        rng: ChaCha20Rng,
+    ) -> Self {
+        Self { credentials: Some(Box::new(credentials)), ..Self::new(handshake, rng) }
+    }
+
+    /// The id that the router knows this client by, if it is a service: the entity of SUBS and NSUBS.
+    pub fn service(&self) -> Option<&EntityId> {
+        self.service.as_ref().map(|service| &service.id)
     }
 
     /// The session, once the handshake is done.
@@ -136,11 +167,24 @@ impl Client {
     /// Takes a block from the router. After an error the session is dead.
     pub fn block(&mut self, block: &[u8]) -> Result<(), ClientError> {
         if let Some(handshake) = self.handshake.take() {
-            let (reply, agreed, hello) = handshake.router_hello(block, &mut self.rng)?;
+            let credentials = self.credentials.take();
+            let (reply, agreed, hello, signer) =
+                handshake.router_hello_as(block, credentials.as_deref(), &mut self.rng)?;
             self.hello_block = Some(reply);
-            self.events.push_back(ClientEvent::Ready { version: agreed.version });
-            self.agreed = Some(agreed);
             self.hello = Some(hello);
+            match signer {
+                None => self.ready(agreed),
+                Some(signer) => self.presented = Some(Box::new((agreed, signer))),
+            }
+            return Ok(());
+        }
+        if let Some(presented) = self.presented.take() {
+            let (agreed, signer) = *presented;
+            match ServiceReply::decode(unpad(block)?)? {
+                ServiceReply::Accepted(id) => self.service = Some(Box::new(Service { id, signer })),
+                ServiceReply::Refused(error) => return Err(HandshakeError::Service(error).into()),
+            }
+            self.ready(agreed);
             return Ok(());
         }
         let agreed = self.agreed.as_mut().ok_or(ClientError::NotReady)?;
@@ -169,6 +213,11 @@ impl Client {
         Ok(())
     }
 
+    fn ready(&mut self, agreed: Agreed) {
+        self.events.push_back(ClientEvent::Ready { version: agreed.version });
+        self.agreed = Some(agreed);
+    }
+
     /// A fresh correlation id: never used twice in a session, because it is a nonce too (HARDPARTS 4).
     fn fresh_corr(&mut self) -> CorrId {
         let mut bytes = [0; 24];
@@ -176,7 +225,8 @@ impl Client {
         CorrId::from(bytes)
     }
 
-    /// Makes a request and returns its correlation id.
+    /// Makes a request and returns its correlation id. A service signs as well where it has to, and SUBS and NSUBS without
+    /// a `key` of their own with its session key.
     pub fn request(
         &mut self,
         entity: EntityId,
@@ -200,7 +250,11 @@ impl Client {
         let mut bytes = Vec::new();
         command.encode(&agreed.session.layout, &mut bytes)?;
         let unsigned = Unsigned { corr: corr.clone(), entity, command: bytes };
-        let item = authorize(&agreed.session, &unsigned, key, agreed.peer_key.as_ref())?;
+        let signer = self.service.as_ref().map(|service| &service.signer);
+        let own = signer.filter(|_| command.is_of_service()).map(|signer| signer.key.clone().into());
+        let signer = signer.filter(|_| command.is_signed_by_service());
+        let (key, router_key) = (key.or(own.as_ref()), agreed.peer_key.as_ref());
+        let item = authorize_by_service(&agreed.session, &unsigned, key, router_key, signer)?;
         if 3 + item.len() > agreed.codec.capacity() {
             return Err(BatchError::TooLarge(item.len()).into());
         }

@@ -517,6 +517,18 @@ impl Command {
         }
     }
 
+    /// Whether a service signs it beside whoever authorizes it (SV-7).
+    #[must_use]
+    pub fn is_signed_by_service(&self) -> bool {
+        matches!(self, Command::New(_) | Command::Sub | Command::NSub)
+    }
+
+    /// Whether a service authorizes it, and nobody else (SV-12, SV-18).
+    #[must_use]
+    pub fn is_of_service(&self) -> bool {
+        matches!(self, Command::Subs(_) | Command::NSubs(_))
+    }
+
     /// Whether nothing follows the tag.
     fn is_bare(&self, layout: &Layout) -> bool {
         match self {

@@ -5,14 +5,16 @@
 use rand_core::CryptoRng;
 use thiserror::Error;
 
-use super::transmission::Session;
+use super::service::{ServiceCredentials, ServiceHello};
+use super::transmission::{ServiceSigner, Session};
 use super::{BLOCK_SIZE, BlockCodec};
 use crate::crypto::certificate::{CertificateError, Chain, SignedKey};
 use crate::crypto::chain::BlockChains;
 use crate::crypto::keys::{SharedSecret, SignatureSecret, X25519Public, X25519Secret};
+use crate::smp::error::TransportError;
 use crate::smp::version::{ALPN_VERSIONS, Layout, NO_ALPN_VERSIONS, UNENCRYPTED_VERSIONS};
 use crate::wire::{
-    Reader, VersionRange, WireError, pad, put_bool, put_large, put_list, put_short, put_u16, unpad,
+    Reader, VersionRange, WireError, pad, put_bool, put_large, put_list, put_opt, put_short, put_u16, unpad,
 };
 
 /// Why a handshake failed. A router closes the connection without a word (D54).
@@ -33,6 +35,9 @@ pub enum HandshakeError {
     /// The router's chain or its signed session key is not valid (TR-15).
     #[error("the router's certificates: {0}")]
     Certificate(#[from] CertificateError),
+    /// The router does not take this client as a service (SV-4).
+    #[error("the router refuses the service: {0}")]
+    Service(TransportError),
 }
 
 /// What a router shows of itself: its certificate chain, leaf first, and the leaf's key.
@@ -96,6 +101,8 @@ pub struct ClientHello {
     pub key: Option<X25519Public>,
     /// Whether the client is a proxy, whose blocks are not encrypted (PX-17).
     pub proxy: bool,
+    /// What it shows to be a service.
+    pub service: Option<Box<ServiceHello>>,
 }
 
 impl ClientHello {
@@ -112,7 +119,7 @@ impl ClientHello {
             put_bool(&mut out, self.proxy);
         }
         if layout.service_in_hello {
-            out.push(b'0');
+            put_opt(&mut out, self.service.as_ref(), |out, service| service.put(out))?;
         }
         Ok(out)
     }
@@ -131,11 +138,8 @@ impl ClientHello {
             reader = ahead;
         }
         let proxy = layout.proxy_flag && reader.bool()?;
-        if layout.service_in_hello {
-            // Service credentials are not taken: a hello with them does not parse here.
-            reader.opt(|_| Err::<(), _>(WireError::BadTag))?;
-        }
-        Ok(Self { version, identity, key, proxy })
+        let service = if layout.service_in_hello { reader.opt(ServiceHello::read)? } else { None };
+        Ok(Self { version, identity, key, proxy, service: service.map(Box::new) })
     }
 }
 
@@ -208,8 +212,8 @@ impl RouterHandshake {
         Ok((block, Self { hello, identity, key }))
     }
 
-    /// Reads the client's hello.
-    pub fn client_hello(&self, block: &[u8]) -> Result<(Agreed, X25519Secret), HandshakeError> {
+    /// Reads the client's hello. A service waits for an answer to what it shows.
+    pub fn client_hello(&self, block: &[u8]) -> Result<ClientGreeted, HandshakeError> {
         let hello = ClientHello::decode(unpad(block)?)?;
         if !self.hello.versions.contains(hello.version) {
             return Err(HandshakeError::Version);
@@ -219,8 +223,20 @@ impl RouterHandshake {
         }
         let secret = hello.key.as_ref().map(|key| self.key.dh(key));
         let agreed = agree(&hello, &self.hello.session_id, secret, true);
-        Ok((Agreed { peer_key: hello.key, ..agreed }, self.key.clone()))
+        let agreed = Agreed { peer_key: hello.key, ..agreed };
+        Ok(ClientGreeted { agreed, key: self.key.clone(), service: hello.service })
     }
+}
+
+/// What a router has after the client's hello.
+#[derive(Clone, Debug)]
+pub struct ClientGreeted {
+    /// The session.
+    pub agreed: Agreed,
+    /// The router's own session key.
+    pub key: X25519Secret,
+    /// What the client shows to be a service, unverified.
+    pub service: Option<Box<ServiceHello>>,
 }
 
 /// The client's side, waiting for the router's hello.
@@ -248,6 +264,18 @@ impl ClientHandshake {
         block: &[u8],
         rng: &mut impl CryptoRng,
     ) -> Result<(Vec<u8>, Agreed, RouterHello), HandshakeError> {
+        let (reply, agreed, hello, _) = self.router_hello_as(block, None, rng)?;
+        Ok((reply, agreed, hello))
+    }
+
+    /// The same for a service. If the version is one at which it presents itself, there is something to sign with, and the
+    /// router's next block is its [`ServiceReply`](super::ServiceReply).
+    pub fn router_hello_as(
+        self,
+        block: &[u8],
+        service: Option<&ServiceCredentials>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Vec<u8>, Agreed, RouterHello, Option<ServiceSigner>), HandshakeError> {
         let offer = RouterHello::decode(unpad(block)?)?;
         if offer.session_id != self.session_id {
             return Err(HandshakeError::SessionId);
@@ -268,11 +296,14 @@ impl ClientHandshake {
         };
         let own = X25519Secret::generate(rng);
         let layout = Layout::of(common.max);
+        let service = service.filter(|s| layout.service_in_hello && common.max >= s.from_version);
+        let (service, signer) = service.map(|service| service.hello(rng)).transpose()?.unzip();
         let hello = ClientHello {
             version: common.max,
             identity: self.identity,
             key: (self.send_key && layout.handshake_key && router_key.is_some()).then(|| own.public()),
             proxy: self.proxy,
+            service: service.map(Box::new),
         };
         let secret = match (&hello.key, &router_key) {
             (Some(_), Some(key)) => Some(own.dh(key)),
@@ -280,7 +311,7 @@ impl ClientHandshake {
         };
         let reply = pad(&hello.encode()?, BLOCK_SIZE)?;
         let agreed = agree(&hello, &self.session_id, secret, false);
-        Ok((reply, Agreed { peer_key: router_key, ..agreed }, offer))
+        Ok((reply, Agreed { peer_key: router_key, ..agreed }, offer, signer))
     }
 }
 

@@ -8,15 +8,17 @@
 mod batch;
 mod block;
 mod handshake;
+mod service;
 mod transmission;
 
 pub use batch::{BATCH_BUDGET, BatchError, content, first_block, pack, pack_one, unpack};
 pub use block::{BLOCK_SIZE, BlockCodec, BlockError, MAX_CONTENT};
 pub use handshake::{
-    Agreed, ClientHandshake, ClientHello, HandshakeError, RouterCredentials, RouterHandshake, RouterHello,
-    SUPPORTED,
+    Agreed, ClientGreeted, ClientHandshake, ClientHello, HandshakeError, RouterCredentials, RouterHandshake,
+    RouterHello, SUPPORTED,
 };
+pub use service::{ServiceCredentials, ServiceHello, ServiceReply, ServiceRole};
 pub use transmission::{
-    Authorization, Received, Session, TransmissionError, Unsigned, authorize, read_transmission,
-    write_response,
+    Authorization, Received, ServiceSigner, Session, TransmissionError, Unsigned, authorize,
+    authorize_by_service, read_transmission, text_for_service, write_response,
 };

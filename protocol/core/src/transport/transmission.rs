@@ -8,9 +8,9 @@ use thiserror::Error;
 
 use crate::crypto::authenticator;
 use crate::crypto::boxes::nonce_from_corr;
-use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, X25519Public, X25519Secret};
+use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, Ed25519Secret, X25519Public, X25519Secret};
 use crate::smp::version::Layout;
-use crate::wire::{CorrId, EntityId, Reader, WireError, put_short};
+use crate::wire::{CorrId, EntityId, Reader, WireError, put_opt, put_short};
 
 /// What transmissions of one session have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,11 +129,45 @@ pub fn authorize(
     key: Option<&AuthSecretKey>,
     router_key: Option<&X25519Public>,
 ) -> Result<Vec<u8>, TransmissionError> {
+    authorize_by_service(session, unsigned, key, router_key, None)
+}
+
+/// What a service signs with in one session.
+#[derive(Clone, Debug)]
+pub struct ServiceSigner {
+    /// SHA-256 of the service's identity certificate.
+    pub fingerprint: [u8; 32],
+    /// Its session key.
+    pub key: Ed25519Secret,
+}
+
+/// What the queue's key authorizes where a service signs too: the hash of the service's certificate goes before, so that
+/// the authorization cannot be used by anybody else (SV-8, D23).
+#[must_use]
+pub fn text_for_service(fingerprint: &[u8; 32], text: &[u8]) -> Vec<u8> {
+    [fingerprint.as_slice(), text].concat()
+}
+
+/// The same as [`authorize`], and signed by a service as well if there is one (SV-7). Its signature goes with another
+/// authorization only, and from version 16 on.
+pub fn authorize_by_service(
+    session: &Session,
+    unsigned: &Unsigned,
+    key: Option<&AuthSecretKey>,
+    router_key: Option<&X25519Public>,
+    service: Option<&ServiceSigner>,
+) -> Result<Vec<u8>, TransmissionError> {
     let tail = unsigned.tail(session)?;
+    let service = service.filter(|_| session.layout.service_signature);
+    let mut service_signature = None;
     let authorization = match key {
         None => Authorization::None,
         Some(key) => {
-            let text = unsigned.text(session, &tail)?;
+            let mut text = unsigned.text(session, &tail)?;
+            if let Some(service) = service {
+                service_signature = Some(service.key.sign(&text));
+                text = text_for_service(&service.fingerprint, &text);
+            }
             match key {
                 AuthSecretKey::Ed25519(key) => Authorization::Ed25519(key.sign(&text)),
                 AuthSecretKey::Ed448(key) => Authorization::Ed448(key.sign(&text)),
@@ -145,10 +179,10 @@ pub fn authorize(
             }
         }
     };
-    let mut out = Vec::with_capacity(tail.len() + 120);
+    let mut out = Vec::with_capacity(tail.len() + 185);
     put_short(&mut out, authorization.as_bytes())?;
     if session.layout.service_signature && !authorization.is_none() {
-        out.push(b'0');
+        put_opt(&mut out, service_signature, |out, signature| put_short(out, &signature))?;
     }
     out.extend_from_slice(&tail);
     Ok(out)

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sxlab_protocol::crypto::boxes::{nonce_from_msg, open_padded};
+use sxlab_protocol::crypto::hash::md5;
 use sxlab_protocol::crypto::keys::{SharedSecret, X25519Secret};
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::response::{NotifierIds, Response};
@@ -241,6 +242,21 @@ impl Knowledge {
                 self.same_info(&got, &expected)?;
                 Ok(true)
             }
+            Response::Soks(got) | Response::Ends(got) => {
+                let (Response::Soks(expected) | Response::Ends(expected)) =
+                    decode(&theirs.command, recorded)?
+                else {
+                    return Err("not SOKS or ENDS".to_owned());
+                };
+                equal("count", got.count, expected.count)?;
+                if session.layout.service_hash {
+                    let queues = self.hashed(flow, &expected.hash).ok_or("a hash of no queues")?;
+                    equal("number of queues in the hash", got.count, queues.len() as i64)?;
+                    equal("hash", got.hash, hash_of(&queues))?;
+                    self.names.learn(&expected.hash, &got.hash)?;
+                }
+                Ok(false)
+            }
             Response::Rres { .. } | Response::Pres { .. } => Ok(true),
             // Long answers were recorded by their hash.
             _ => Ok(!complete && step["sha256"].is_null()),
@@ -265,6 +281,19 @@ impl Knowledge {
             Some(recorded) => self.names.learn(recorded, queue.as_bytes()),
             None => Ok(()),
         }
+    }
+
+    /// Our ids of the queues or notifiers whose ids, as recorded, have this hash.
+    fn hashed(&self, flow: &Flow, hash: &[u8; 16]) -> Option<Vec<Vec<u8>>> {
+        let of_queues = |name: &str| name.ends_with(".rcvId") || name.ends_with(".notifierId");
+        let ids: Vec<_> =
+            flow.names.iter().filter(|(name, _)| of_queues(name)).map(|(_, id)| id.clone()).collect();
+        let chosen = |which: u32| {
+            let ids = ids.iter().enumerate().filter(move |(at, _)| which >> at & 1 == 1);
+            ids.map(|(_, id)| id.clone()).collect::<Vec<_>>()
+        };
+        let found = (0..1 << ids.len()).map(chosen).find(|chosen| hash_of(chosen) == *hash)?;
+        Some(found.iter().map(|id| self.names.ours(id)).collect())
     }
 
     fn learn_notifier(
@@ -301,6 +330,14 @@ impl Knowledge {
         }
         equal("state", masked.as_str(), expected)
     }
+}
+
+/// The XOR of the MD5 of ids.
+fn hash_of(ids: &[Vec<u8>]) -> [u8; 16] {
+    ids.iter().fold([0; 16], |hash, id| {
+        let one = md5(id);
+        std::array::from_fn(|at| hash[at] ^ one[at])
+    })
 }
 
 /// A decrypted body against the recorded one in hex, which may end in its length; times are not compared.

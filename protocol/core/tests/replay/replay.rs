@@ -4,9 +4,10 @@
 //! recorded and has not come yet, time passes until it comes, and what follows is so much later.
 
 mod forwarding;
+mod services;
 mod unrecorded;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 use sxlab_protocol::crypto::boxes;
@@ -27,7 +28,7 @@ use crate::comparing::{Knowledge, describe};
 use crate::recorded::{bytes, text};
 use crate::recording::{Flow, content_of, number, x25519, x25519_public};
 use crate::routers::{Routers, SECOND};
-use crate::sending::{Forward, Side, full_item, rebuild};
+use crate::sending::{Forward, Side, SideService, full_item, rebuild};
 
 /// Differences after which a transcript is given up: what follows is their consequence as a rule.
 const ENOUGH: usize = 8;
@@ -68,6 +69,8 @@ struct Connection {
     open: Option<Open>,
     /// The block that steps are compared with, by its recorded number.
     current: Option<(u64, Vec<Vec<u8>>)>,
+    /// Blocks that were read while another one was looked for.
+    ahead: VecDeque<Vec<Vec<u8>>>,
 }
 
 struct Open {
@@ -180,6 +183,7 @@ impl Replay<'_> {
         let plain = step["plain"].as_bool() == Some(true);
         let mut steps = 1;
         let result = match text(step, "dir") {
+            "recv" if plain && text(step, "text").starts_with("third") => self.service_reply(step),
             "recv" if plain => self.router_hello(step),
             "send" if plain => self.client_hello(step),
             "recv" => self.receive(step),
@@ -284,7 +288,8 @@ impl Replay<'_> {
         let conn = text(step, "conn");
         let site = self.site(conn);
         let alpn = !self.flow.sessions[conn]["alpn_chosen"].is_null();
-        let (line, session_id) = self.routers.connect(site, alpn);
+        let chain = services::presented(self.flow, conn).map(|presented| presented.tls_chain);
+        let (line, session_id) = self.routers.connect(site, alpn, chain.unwrap_or_default());
         let block = self.routers.take(line).ok_or("no hello")?;
         let hello =
             RouterHello::decode(unpad(&block).map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
@@ -299,7 +304,8 @@ impl Replay<'_> {
             _ => None,
         });
         self.known.names.learn(&bytes(&self.flow.sessions[conn]["session_id"]), &session_id)?;
-        let connection = Connection { line, session_id, router_key, open: None, current: None };
+        let connection =
+            Connection { line, session_id, router_key, open: None, current: None, ahead: VecDeque::new() };
         self.connections.insert(conn.to_owned(), connection);
         if shown == text(step, "text") { Ok(()) } else { Err(format!("got {shown:?}")) }
     }
@@ -307,15 +313,28 @@ impl Replay<'_> {
     fn client_hello(&mut self, step: &Value) -> Result<(), String> {
         let conn = text(step, "conn");
         let (recorded, complete) = content_of(step).ok_or("a hello without bytes")?;
-        if !complete {
-            return Err("a hello that was not recorded in full".to_owned());
-        }
+        let presented = services::presented(self.flow, conn);
+        let recorded = match &presented {
+            Some(presented) => presented.hello(&recorded, self.flow.version)?,
+            None if complete => recorded,
+            None => return Err("a hello that was not recorded in full".to_owned()),
+        };
         let hello = self.known.names.ours(&recorded);
+        let signer = presented.map(|presented| presented.signer());
+        let fingerprint = &self.flow.extra["service_certificate_fingerprint_sha256"];
+        let recorded_service = signer.as_ref().map(|signer| SideService {
+            fingerprint: fingerprint.is_string().then(|| bytes(fingerprint).try_into().unwrap()),
+            key: signer.key.clone(),
+        });
+        let our_service = signer.map(|s| SideService { fingerprint: Some(s.fingerprint), key: s.key });
         let session = self.flow.sessions[conn].clone();
         let connection = self.connection(step)?;
         let version = hello.first_chunk().map_or(0, |version| u16::from_be_bytes(*version));
         let layout = Layout::of(version);
-        let side = |id, router_key, secret| Side { session: Session { id, layout }, router_key, secret };
+        let side = |id, router_key, secret, service| {
+            let session = Session { id, layout };
+            Side { session, router_key, secret, service }
+        };
         let own = x25519(&session, "client_private_key_raw");
         let with_key = ClientHello::decode(&hello).is_ok_and(|hello| hello.key.is_some());
         let secret = match (&own, &connection.router_key) {
@@ -335,8 +354,8 @@ impl Replay<'_> {
             _ => None,
         };
         connection.open = Some(Open {
-            recorded: side(bytes(&session["session_id"]), recorded_key, recorded_secret),
-            ours: side(connection.session_id.clone(), connection.router_key, secret),
+            recorded: side(bytes(&session["session_id"]), recorded_key, recorded_secret, recorded_service),
+            ours: side(connection.session_id.clone(), connection.router_key, secret, our_service),
             chains,
         });
         let line = connection.line;
@@ -411,6 +430,15 @@ impl Replay<'_> {
     /// The next block that came on a connection.
     fn read(&mut self, conn: &str) -> Result<Vec<Vec<u8>>, String> {
         let connection = self.connections.get_mut(conn).ok_or("not connected")?;
+        if let Some(items) = connection.ahead.pop_front() {
+            return Ok(items);
+        }
+        self.read_next(conn)
+    }
+
+    /// The next block that was not read yet.
+    fn read_next(&mut self, conn: &str) -> Result<Vec<Vec<u8>>, String> {
+        let connection = self.connections.get_mut(conn).ok_or("not connected")?;
         let block = self.routers.take(connection.line).ok_or("nothing came")?;
         connection.open.as_mut().ok_or("no session")?.read(&block)
     }
@@ -458,11 +486,13 @@ impl Replay<'_> {
         }
         let line = connection.line;
         self.skip_unrecorded(step)?;
-        self.routers.wait_for(|routers| routers.waiting(line) > 0);
+        if self.connection(step)?.ahead.is_empty() {
+            self.routers.wait_for(|routers| routers.waiting(line) > 0);
+        }
         // What came later than recorded makes all that follows later.
         let due = self.start + number(step, "at_ms") * (SECOND / 1000);
         self.start += self.routers.now.saturating_sub(due);
-        let items = self.read(text(step, "conn"))?;
+        let items = if self.is_unordered(step) { self.pick(step)? } else { self.read(text(step, "conn"))? };
         self.connection(step)?.current = Some((recorded, items));
         Ok(())
     }
@@ -482,7 +512,7 @@ impl Replay<'_> {
         if items.len() != of {
             return Err(format!("a block of {}, {of} expected; got {}", items.len(), listed()));
         }
-        let item = items[number(step, "item") as usize].clone();
+        let item = items[self.place(step, items)].clone();
         let (recorded, session) = (open.recorded.session.clone(), session.clone());
         let secret = open.ours.secret.clone();
         let result = self.known.compare(self.flow, step, &item, &recorded, &session);
@@ -539,6 +569,10 @@ impl Replay<'_> {
         if what.contains("queues made with NEW mode C") {
             return self.make_queues(step);
         }
+        if what.starts_with("connection closed by server instead of") {
+            let line = self.connection(step)?.line;
+            return if self.routers.is_closed(line) { Ok(()) } else { Err("not closed".to_owned()) };
+        }
         let block = match what {
             _ if what.ends_with("instead of client hello") => vec![0x5a; BLOCK_SIZE],
             "client hello block with length 0xFFFF" => vec![0xff; BLOCK_SIZE],
@@ -547,9 +581,16 @@ impl Replay<'_> {
         };
         let conn = text(step, "conn");
         let site = self.site(conn);
-        let (line, session_id) = self.routers.connect(site, true);
+        let (line, session_id) = self.routers.connect(site, true, Vec::new());
         self.routers.take(line).ok_or("no hello")?;
-        let connection = Connection { line, session_id, router_key: None, open: None, current: None };
+        let connection = Connection {
+            line,
+            session_id,
+            router_key: None,
+            open: None,
+            current: None,
+            ahead: VecDeque::new(),
+        };
         self.connections.insert(conn.to_owned(), connection);
         self.routers.write(line, block);
         Ok(())
@@ -558,9 +599,16 @@ impl Replay<'_> {
     /// What came on a connection and was not recorded.
     fn unexpected(&mut self, conn: &str) -> Result<(), String> {
         let Some(connection) = self.connections.get_mut(conn) else { return Ok(()) };
-        let Some(block) = self.routers.take(connection.line) else { return Ok(()) };
-        let Some(open) = connection.open.as_mut() else { return Err("a block".to_owned()) };
-        let items = open.read(&block)?;
+        let Some(open) = connection.open.as_mut() else {
+            return self.routers.take(connection.line).map_or(Ok(()), |_| Err("a block".to_owned()));
+        };
+        let items = match connection.ahead.pop_front() {
+            Some(items) => items,
+            None => match self.routers.take(connection.line) {
+                Some(block) => open.read(&block)?,
+                None => return Ok(()),
+            },
+        };
         let shown: Vec<_> =
             items.iter().map(|item| describe(item, &open.ours.session, &self.known.names)).collect();
         Err(format!("came and was not recorded: {}", shown.join("; ")))

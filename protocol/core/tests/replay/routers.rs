@@ -78,10 +78,11 @@ impl Routers {
         sha256(&self.tls_sessions.to_be_bytes()).to_vec()
     }
 
-    /// A connection of a client; its number and its session id.
-    pub fn connect(&mut self, site: usize, alpn: bool) -> (usize, Vec<u8>) {
+    /// A connection of a client that presents these certificates in TLS; its number and its session id.
+    pub fn connect(&mut self, site: usize, alpn: bool, chain: Vec<Vec<u8>>) -> (usize, Vec<u8>) {
         let tls_session = self.tls_session();
-        let session = self.sites[site].core.accept("client.test", tls_session.clone(), alpn, self.now);
+        let core = &mut self.sites[site].core;
+        let session = core.accept_with_chain("client.test", tls_session.clone(), alpn, chain, self.now);
         let line = self.lines.len();
         self.lines.push(Line { site, session, blocks: VecDeque::new(), closed: false });
         self.sites[site].ends.insert(session, End::Line(line));

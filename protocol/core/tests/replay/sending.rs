@@ -7,8 +7,10 @@ use sxlab_protocol::crypto::keys::{
     AuthPublicKey, AuthSecretKey, Ed25519Secret, SharedSecret, X25519Public, X25519Secret,
 };
 use sxlab_protocol::smp::command::{Command, LinkData};
-use sxlab_protocol::transport::{Authorization, Received, Session, Unsigned, authorize, content, unpack};
-use sxlab_protocol::transport::{pack_one, read_transmission};
+use sxlab_protocol::transport::{
+    Authorization, Received, Session, Unsigned, authorize, content, pack_one, read_transmission,
+    text_for_service, unpack,
+};
 use sxlab_protocol::wire::{CorrId, EntityId, LinkId, pad, put_short, put_u16};
 
 use crate::names::Names;
@@ -23,6 +25,23 @@ pub struct Side {
     pub router_key: Option<X25519Public>,
     /// Shared by the client's and the router's session keys.
     pub secret: Option<SharedSecret>,
+    /// What the client signs with as a service.
+    pub service: Option<SideService>,
+}
+
+/// A service at one end of a session.
+#[derive(Clone)]
+pub struct SideService {
+    /// Of some recorded services it is not known.
+    pub fingerprint: Option<[u8; 32]>,
+    pub key: Ed25519Secret,
+}
+
+impl Side {
+    /// What a queue's key authorizes beside a service's signature, where that is known.
+    fn text_for_service(&self, text: &[u8]) -> Option<Vec<u8>> {
+        Some(text_for_service(self.service.as_ref()?.fingerprint.as_ref()?, text))
+    }
 }
 
 fn make(key: &AuthSecretKey, side: &Side, corr: &CorrId, text: &[u8]) -> Option<Vec<u8>> {
@@ -33,6 +52,40 @@ fn make(key: &AuthSecretKey, side: &Side, corr: &CorrId, text: &[u8]) -> Option<
             let secret = key.dh(side.router_key.as_ref()?);
             authenticator::make(&secret, &nonce_from_corr(corr), text).to_vec()
         }
+    })
+}
+
+/// The key that a recorded transmission was authorized with beside a service's signature, and whether it authorized what
+/// it has to. Of a service whose certificate is not known, the key is assumed to be the one that the command or the
+/// entity's name tells.
+fn key_beside_service<'a>(
+    flow: &'a Flow,
+    side: &Side,
+    received: &Received,
+) -> Option<(&'a AuthSecretKey, bool)> {
+    received.service_signature?;
+    let service = side.service.as_ref()?;
+    if service.fingerprint.is_none() {
+        let named = received.command.strip_prefix(b"NEW ");
+        let in_command = flow.keys.values().find(|key| {
+            named.is_some_and(|named| {
+                named.get(1..).is_some_and(|spki| spki.starts_with(&key.public().spki()))
+            })
+        });
+        let entity = flow.names.iter().find(|(_, id)| *id == received.entity.as_bytes());
+        let name = entity.and_then(|(name, _)| match name.split_once('.')? {
+            (notifier, "notifierId") => Some(format!("{notifier}.ntfAuth")),
+            (queue, "rcvId") => Some(format!("{queue}.rcvAuth")),
+            _ => None,
+        });
+        return Some((in_command.or(name.and_then(|name| flow.keys.get(&name)))?, true));
+    }
+    let present = received.authorization.as_ref()?.as_bytes();
+    let texts = [(side.text_for_service(&received.text)?, true), (received.text.clone(), false)];
+    texts.into_iter().find_map(|(text, right)| {
+        let made =
+            |key: &&AuthSecretKey| make(key, side, &received.corr, &text).is_some_and(|m| m == present);
+        Some((flow.keys.values().find(made)?, right))
     })
 }
 
@@ -72,16 +125,32 @@ pub fn rebuild(flow: &Flow, names: &Names, item: &[u8], recorded: &Side, ours: &
     let tail = &received.text[inside..];
     let head = &item[..item.len() - tail.len()];
     let tail = names.ours(tail);
-    let Some(key) = key_of(flow, recorded, &received, what) else { return [head, &tail].concat() };
     let mut text = Vec::new();
     if !layout.session_id_on_wire {
         put_short(&mut text, &ours.session.id).unwrap();
     }
     text.extend_from_slice(&tail);
-    match make(key, ours, &received.corr, &text) {
+    let mut head = head.to_vec();
+    let signature = received.service_signature.zip(recorded.service.as_ref());
+    if let Some((_, service)) =
+        signature.filter(|(s, service)| service.key.public().verify(&received.text, s))
+    {
+        let start = head.len() - 64;
+        head[start..].copy_from_slice(&service.key.sign(&text));
+    }
+    let key = match key_beside_service(flow, recorded, &received) {
+        Some((key, right)) => {
+            if right {
+                text = ours.text_for_service(&text).unwrap();
+            }
+            Some(key)
+        }
+        None => key_of(flow, recorded, &received, what),
+    };
+    match key.and_then(|key| make(key, ours, &received.corr, &text)) {
         // The bytes after the authorization are the service signature's place.
         Some(made) => [&head[..1], &made, &head[1 + made.len()..], &tail].concat(),
-        None => [head, &tail].concat(),
+        None => [&head[..], &tail].concat(),
     }
 }
 

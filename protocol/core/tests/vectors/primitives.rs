@@ -188,7 +188,7 @@ fn each_primitive_both_ways() {
                 let proxy = name.ends_with("proxy");
                 // A proxy sends no key, and a client of version 6 has no place for one.
                 let key = (version > 6 && !proxy).then(key);
-                let hello = ClientHello { version, identity: [9; 32], key, proxy };
+                let hello = ClientHello { version, identity: [9; 32], key, proxy, service: None };
                 assert_eq!(hex::encode(hello.encode().unwrap()), hex::encode(bytes), "{name}");
                 assert_eq!(ClientHello::decode(bytes), Ok(hello), "{name}");
             }

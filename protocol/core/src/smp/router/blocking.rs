@@ -28,7 +28,7 @@ impl Router {
         let recipient = self.recipient_id(id)?;
         let queue = self.store.by_recipient(&recipient)?;
         let before = std::mem::replace(&mut queue.status, Status::Blocked(info));
-        if let Some(subscriber) = self.subscribers.get(&recipient).copied() {
+        if let Some(subscriber) = self.subscriber(&recipient) {
             let response = Response::Err(SmpError::Blocked(info));
             self.send(subscriber, vec![Reply { corr: CorrId::EMPTY, entity: recipient, response }]);
         }
@@ -43,7 +43,7 @@ impl Router {
         let before = queue.status;
         if let Status::Blocked(_) = before {
             queue.status = Status::Active;
-            if let Some(subscriber) = self.subscribers.get(&recipient).copied() {
+            if let Some(subscriber) = self.subscriber(&recipient) {
                 self.deliver(subscriber, &recipient);
             }
         }

@@ -33,7 +33,7 @@ impl Router {
             return replies.push(Reply { corr, entity, response: Response::Err(SmpError::Blocked(info)) });
         }
         let response = match accepted.command {
-            Command::New(new) => self.new_queue(session, &corr, &new),
+            Command::New(new) => self.new_queue(session, &corr, &new, now),
             // An earlier command of the same block may have deleted the queue since it was verified.
             Command::Sub | Command::Ack(_) | Command::Get if self.store.by_recipient(&entity).is_none() => {
                 Response::Err(SmpError::Auth)
@@ -73,8 +73,7 @@ impl Router {
             }
             Command::Rfwd { sealed } => self.forwarded(session, &corr, &sealed, now),
             Command::Rslv(_) => NO_RESOLVER,
-            // Refused before, as they are for service sessions only, which this router does not open.
-            Command::Subs(_) | Command::NSubs(_) => Response::Err(SmpError::Service),
+            Command::Subs(_) | Command::NSubs(_) => self.subscribe_service(session, now),
         };
         replies.push(Reply { corr, entity, response });
     }
@@ -91,10 +90,15 @@ impl Router {
     }
 
     /// NEW (RC-1 to RC-11).
-    fn new_queue(&mut self, session: SessionNo, corr: &CorrId, new: &NewQueue) -> Response {
+    fn new_queue(&mut self, session: SessionNo, corr: &CorrId, new: &NewQueue, now: u64) -> Response {
         let password = self.config.password.as_ref().is_none_or(|p| Some(p) == new.password.as_ref());
         if !self.config.new_queues || !password {
             return Response::Err(SmpError::Auth);
+        }
+        let service = self.service_id(session);
+        if service.is_some() && !new.subscribe {
+            // A service's queues are all subscribed to (SV-10).
+            return Response::Err(SmpError::Command(CommandError::Prohibited));
         }
         // With link data the client chooses the sender id, and a contact queue's link id too (RC-10).
         let chosen = match &new.queue {
@@ -109,6 +113,9 @@ impl Router {
             if self.store.has(sender) || link.is_some_and(|link| self.store.has_link(link)) {
                 return Response::Err(SmpError::Auth);
             }
+        }
+        if let Some(service) = &service {
+            self.serve(session, service, now);
         }
         let own = X25519Secret::generate(&mut self.rng);
         let secret = own.dh(&new.dh_key);
@@ -125,12 +132,14 @@ impl Router {
             let link_id = link.as_ref().map(|link| link.id.clone());
             let queue = Queue::new(new.auth_key, secret.clone(), sender.clone(), new.queue.mode());
             let (notifier, notifier_ids) = new.notifier.as_ref().map(|keys| self.new_notifier(keys)).unzip();
-            let queue = queue.with_link(link).with_notifier(notifier);
+            let queue = queue.with_link(link).with_notifier(notifier).with_service(service.clone());
             if !self.store.insert(recipient.clone(), queue) {
                 continue;
             }
             if new.subscribe {
-                self.subscribers.insert(recipient.clone(), session);
+                if service.is_none() {
+                    self.subscribers.insert(recipient.clone(), session);
+                }
                 if let Some(holds) = self.holds(session) {
                     holds.insert(recipient.clone(), Hold::Subscribed(None));
                 }
@@ -142,14 +151,15 @@ impl Router {
                 dh_key: own.public(),
                 mode: new.queue.mode(),
                 link: link_id,
-                service: None,
+                service,
                 notifier: notifier_ids,
             }));
         }
         Response::Err(SmpError::Internal)
     }
 
-    /// SUB (RC-13 to RC-18): the answer never carries a message; that follows as an event.
+    /// SUB (RC-13 to RC-18): the answer never carries a message; that follows as an event. It makes the queue the service's
+    /// whose session it is, or nobody's (SV-11).
     fn subscribe(
         &mut self,
         session: SessionNo,
@@ -157,25 +167,39 @@ impl Router {
         now: u64,
         messages: &mut Vec<Reply>,
     ) -> Response {
-        let Some(holds) = self.holds(session) else { return Response::Err(SmpError::Internal) };
-        if matches!(holds.get(entity), Some(Hold::Fetched(_))) {
+        let Some(open) = self.open(session) else { return Response::Err(SmpError::Internal) };
+        if matches!(open.holds.get(entity), Some(Hold::Fetched(_))) {
             return Response::Err(SmpError::Command(CommandError::Prohibited));
         }
-        holds.insert(entity.clone(), Hold::Subscribed(None));
-        if let Some(before) = self.subscribers.insert(entity.clone(), session)
-            && before != session
-        {
+        let service = self.service_id(session);
+        if let Some(service) = &service {
+            self.serve(session, service, now);
+        }
+        let before = self.subscriber(entity).filter(|before| *before != session);
+        let owner = self.store.by_recipient(entity).and_then(|queue| queue.service()).cloned();
+        if owner != service {
+            self.store.associate(entity, service.clone());
+        }
+        if service.is_some() {
+            self.subscribers.remove(entity);
+        } else {
+            self.subscribers.insert(entity.clone(), session);
+        }
+        if let Some(before) = before {
             if let Some(holds) = self.holds(before) {
                 holds.remove(entity);
             }
             self.collect_end(before, entity.clone(), Response::End, now);
+        }
+        if let Some(holds) = self.holds(session) {
+            holds.insert(entity.clone(), Hold::Subscribed(None));
         }
         if self.room(session) <= messages.len() {
             self.defer(session, entity);
         } else if let Some(response) = self.next_message(session, entity) {
             messages.push(Reply { corr: CorrId::EMPTY, entity: entity.clone(), response });
         }
-        Response::Sok { service: None }
+        Response::Sok { service }
     }
 
     /// The queue's first message as a delivery, which is then what the session has to acknowledge.
@@ -184,7 +208,8 @@ impl Router {
         let first = queue.first()?;
         let id = first.id.clone();
         let message = seal_message(queue, first);
-        match self.holds(session)?.get_mut(entity)? {
+        // Only a service's queue may be held by nothing yet.
+        match self.holds(session)?.entry(entity.clone()).or_insert(Hold::Subscribed(None)) {
             Hold::Subscribed(delivered) | Hold::Fetched(delivered) => *delivered = Some(id),
         }
         Some(message)
@@ -192,8 +217,11 @@ impl Router {
 
     /// Delivers the queue's first message to the session as an event, if it is subscribed and acknowledged what it got.
     pub(super) fn deliver(&mut self, session: SessionNo, entity: &EntityId) {
-        let waits =
-            self.holds(session).is_some_and(|holds| holds.get(entity) == Some(&Hold::Subscribed(None)));
+        let waits = match self.open(session).map(|open| open.holds.get(entity)) {
+            Some(Some(hold)) => *hold == Hold::Subscribed(None),
+            Some(None) => self.serves(session, entity),
+            None => false,
+        };
         if !waits || self.store.by_recipient(entity).is_none_or(|queue| queue.blocked().is_some()) {
             return;
         }
@@ -272,12 +300,14 @@ impl Router {
 
     /// DEL (RC-37, RC-38).
     fn delete(&mut self, session: SessionNo, entity: &EntityId, now: u64) -> Response {
+        let subscriber = self.subscriber(entity);
         let notifier = self.store.replace_notifier(entity, None);
         if !self.store.delete(entity) {
             return Response::Err(SmpError::Auth);
         }
         self.notifier_gone(session, notifier, now);
-        if let Some(subscriber) = self.subscribers.remove(entity) {
+        self.subscribers.remove(entity);
+        if let Some(subscriber) = subscriber {
             if let Some(holds) = self.holds(subscriber) {
                 holds.remove(entity);
             }
@@ -331,7 +361,7 @@ impl Router {
             // Whoever the link was for has followed it (SN-8).
             self.store.delete_link(&recipient);
         }
-        if let Some(subscriber) = self.subscribers.get(&recipient).copied() {
+        if let Some(subscriber) = self.subscriber(&recipient) {
             self.deliver(subscriber, &recipient);
         }
         match offered {
@@ -388,7 +418,8 @@ impl Router {
         if !allowed {
             return Response::Err(SmpError::Command(CommandError::Prohibited));
         }
-        if let Err(error) = self.verify(&accepted, own) {
+        // Whose session the proxy's is does not matter to what it forwards.
+        if let Err(error) = self.verify(&accepted, own, None) {
             return Response::Err(error);
         }
         let entity = accepted.received.entity;

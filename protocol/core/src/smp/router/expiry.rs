@@ -37,11 +37,12 @@ impl Router {
     /// have a limit of their own.
     fn close_inactive(&mut self, now: u64) {
         let ttl = self.config.inactive_ttl;
-        let inactive = self.sessions.iter().filter(|(_, peer)| {
+        let inactive = self.sessions.iter().filter(|(session, peer)| {
             peer.heard.saturating_add(ttl) < now
                 && peer.open().is_some_and(|open| {
                     let subscribed = open.holds.values().any(|hold| matches!(hold, Hold::Subscribed(_)));
-                    !subscribed && open.notifiers.is_empty()
+                    let service = open.service.as_ref().and_then(|service| self.services.get(&service.id));
+                    !subscribed && open.notifiers.is_empty() && service != Some(session)
                 })
         });
         let inactive: Vec<_> = inactive.map(|(session, _)| *session).collect();

@@ -11,6 +11,8 @@
 //! | `links` | short links |
 //! | `notifications` | notifiers, and what they are told of messages |
 //! | `state` | what QUE tells of a queue |
+//! | `services` | services and their queues: what survives a restart |
+//! | `service_sessions` | sessions of services, which subscribe to all of their queues at once |
 //! | `proxy` | sessions with other routers and the commands forwarded over them |
 //!
 //! Contract: after each call, drain [`Router::poll`]; for each session that it names as writable, write what
@@ -24,6 +26,8 @@ mod links;
 mod notifications;
 mod proxy;
 mod queues;
+mod service_sessions;
+mod services;
 mod sessions;
 mod state;
 mod verify;
@@ -37,6 +41,7 @@ use rand_core::Rng;
 pub use self::proxy::DialFailure;
 use self::proxy::Relays;
 pub use self::queues::{Content, Link, Notification, Notifier, Offered, Queue, QueueStore, Status, Stored};
+pub use self::services::Service;
 use self::sessions::Peer;
 use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, KeyType};
 use crate::observe::{SessionNo, Sight};
@@ -152,6 +157,10 @@ pub struct Router {
     subscribers: BTreeMap<EntityId, SessionNo>,
     /// Which session subscribed to a notifier, by notifier id.
     notifiers: BTreeMap<EntityId, SessionNo>,
+    /// Which session of a service is subscribed, by service id; its queues and notifiers are not in the maps above.
+    services: BTreeMap<EntityId, SessionNo>,
+    /// Services' sessions that are still being given the first messages of their queues.
+    delivering: BTreeSet<SessionNo>,
     /// Subscribed notifiers that notifications wait for, and when these are sent.
     notified: BTreeSet<EntityId>,
     notifications_due: Option<u64>,
@@ -212,6 +221,8 @@ impl Router {
             next_session: 0,
             subscribers: BTreeMap::new(),
             notifiers: BTreeMap::new(),
+            services: BTreeMap::new(),
+            delivering: BTreeSet::new(),
             notified: BTreeSet::new(),
             notifications_due: None,
             relays: Relays::default(),
@@ -272,11 +283,13 @@ impl Router {
         }
     }
 
-    /// When [`Router::timeout`] is to be called, in nanoseconds since the epoch.
+    /// When [`Router::timeout`] is to be called, in nanoseconds since the epoch; a time that has passed means at once.
     pub fn next_timeout(&self) -> Option<u64> {
         let handshake = self.handshakes.first().map(|(deadline, _)| *deadline);
         let dues = [self.ends_due, self.notifications_due, self.expiry_due, self.inactive_due, handshake];
-        dues.into_iter().chain([self.relays.next_timeout()]).flatten().min()
+        // What is unfinished goes on at once.
+        let unfinished = (!self.delivering.is_empty()).then_some(0);
+        dues.into_iter().chain([self.relays.next_timeout(), unfinished]).flatten().min()
     }
 
     /// Does what is due at `now`: sends collected events and notifications, expires, gives up on relays and on
@@ -290,6 +303,7 @@ impl Router {
             self.notifications_due = None;
             self.flush_notifications(now);
         }
+        self.deliver_services();
         self.checks(now);
         self.relay_timeouts(now);
         while let Some(&(deadline, session)) = self.handshakes.first()

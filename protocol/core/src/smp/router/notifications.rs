@@ -37,7 +37,7 @@ impl Router {
         let id = EntityId::from(self.fresh_id());
         let ids = NotifierIds { id: id.clone(), dh_key: own.public() };
         let secret = own.dh(&keys.dh_key);
-        (Notifier { id, key: keys.auth_key, secret, waiting: Default::default() }, ids)
+        (Notifier { id, key: keys.auth_key, secret, waiting: Default::default(), service: None }, ids)
     }
 
     /// NKEY (RC-26): every time another id, and what waited for the former notifier is dropped.
@@ -79,9 +79,11 @@ impl Router {
 
     /// A command of `session` ended a notifier: its subscriber is told, unless it is that session.
     pub(super) fn notifier_gone(&mut self, session: SessionNo, notifier: Option<Notifier>, now: u64) {
-        let Some(Notifier { id, .. }) = notifier else { return };
+        let Some(Notifier { id, service, .. }) = notifier else { return };
         self.notified.remove(&id);
-        let Some(subscriber) = self.notifiers.remove(&id) else { return };
+        let alone = self.notifiers.remove(&id);
+        let serving = service.and_then(|service| self.services.get(&*service).copied());
+        let Some(subscriber) = serving.or(alone) else { return };
         self.release_notifier(subscriber, &id);
         if subscriber != session {
             self.collect_end(subscriber, id, Response::Deld, now);
@@ -94,28 +96,41 @@ impl Router {
         }
     }
 
-    /// NSUB (SN-17). What waited is sent with the next bulk.
+    /// NSUB (SN-17). What waited is sent with the next bulk. As with SUB, the notifier becomes the service's whose session
+    /// it is, or nobody's.
     pub(super) fn subscribe_notifier(&mut self, session: SessionNo, entity: &EntityId, now: u64) -> Response {
-        if !self.store.has_notifier(entity) {
+        let queue = self.store.by_notifier(entity);
+        let Some(owner) = queue.and_then(|queue| queue.notifier()).map(|n| n.service().cloned()) else {
             return Response::Err(SmpError::Auth);
+        };
+        let service = self.service_id(session);
+        if let Some(service) = &service {
+            self.serve(session, service, now);
+        }
+        let before = self.notifier_subscriber(entity).filter(|before| *before != session);
+        if owner != service {
+            self.store.associate_notifier(entity, service.clone());
+        }
+        if service.is_some() {
+            self.notifiers.remove(entity);
+        } else {
+            self.notifiers.insert(entity.clone(), session);
+        }
+        if let Some(before) = before {
+            self.release_notifier(before, entity);
+            self.collect_end(before, entity.clone(), Response::End, now);
         }
         let Some(open) = self.sessions.get_mut(&session).and_then(|peer| peer.open_mut()) else {
             return Response::Err(SmpError::Internal);
         };
         open.notifiers.insert(entity.clone());
-        if let Some(before) = self.notifiers.insert(entity.clone(), session)
-            && before != session
-        {
-            self.release_notifier(before, entity);
-            self.collect_end(before, entity.clone(), Response::End, now);
-        }
         self.notify(entity.clone(), now);
-        Response::Sok { service: None }
+        Response::Sok { service }
     }
 
     /// Sends the notifier what waits for it with the next bulk, if somebody subscribed to it.
     pub(super) fn notify(&mut self, notifier: EntityId, now: u64) {
-        if self.notifiers.contains_key(&notifier) && self.has_notifications(&notifier) {
+        if self.notifier_subscriber(&notifier).is_some() && self.has_notifications(&notifier) {
             self.notified.insert(notifier);
             self.notifications_due.get_or_insert(now.saturating_add(self.config.notification_interval));
         }
@@ -130,7 +145,7 @@ impl Router {
     pub(super) fn flush_notifications(&mut self, now: u64) {
         let mut bulks: BTreeMap<SessionNo, Vec<Reply>> = BTreeMap::new();
         for id in std::mem::take(&mut self.notified) {
-            let Some(&session) = self.notifiers.get(&id) else { continue };
+            let Some(session) = self.notifier_subscriber(&id) else { continue };
             let bulk = bulks.entry(session).or_default();
             let room = (self.room(session) * PER_BLOCK).saturating_sub(bulk.len());
             let Some(notifier) = self.store.by_notifier(&id).and_then(|queue| queue.notifier_mut()) else {

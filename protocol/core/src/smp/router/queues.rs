@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::services::Services;
 use crate::crypto::keys::{AuthPublicKey, SharedSecret};
 use crate::smp::command::{LinkData, MsgFlags};
 use crate::smp::error::BlockingInfo;
@@ -13,10 +14,12 @@ use crate::wire::{EntityId, LinkId, MsgId, QueueMode};
 /// Every queue of a router.
 #[derive(Clone, Debug, Default)]
 pub struct QueueStore {
-    queues: BTreeMap<EntityId, Queue>,
+    pub(super) queues: BTreeMap<EntityId, Queue>,
     recipient_of: BTreeMap<EntityId, EntityId>,
     linked: BTreeMap<LinkId, EntityId>,
-    notified: BTreeMap<EntityId, EntityId>,
+    pub(super) notified: BTreeMap<EntityId, EntityId>,
+    /// Its methods are with it.
+    pub(super) services: Services,
 }
 
 /// One queue.
@@ -38,6 +41,8 @@ pub struct Queue {
     link: Option<Box<Link>>,
     /// Its notifier.
     notifier: Option<Box<Notifier>>,
+    /// The service that it belongs to.
+    pub(super) service: Option<Box<EntityId>>,
     /// Waiting messages, oldest first.
     messages: VecDeque<Stored>,
     /// Whether the quota was reached and the queue not emptied since.
@@ -75,6 +80,8 @@ pub struct Notifier {
     pub secret: SharedSecret,
     /// Notifications that wait, oldest first.
     pub waiting: VecDeque<Notification>,
+    /// The service that it belongs to.
+    pub service: Option<Box<EntityId>>,
 }
 
 /// A notification that waits.
@@ -132,6 +139,7 @@ impl Queue {
             status: Status::Active,
             link: None,
             notifier: None,
+            service: None,
             messages: VecDeque::new(),
             full: false,
         }
@@ -230,7 +238,9 @@ impl QueueStore {
         }
         if let Some(notifier) = queue.notifier() {
             self.notified.insert(notifier.id.clone(), recipient.clone());
+            self.services.joined(notifier.service(), &notifier.id);
         }
+        self.services.joined(queue.service(), &recipient);
         if let Some(link) = queue.link() {
             self.linked.insert(link.id.clone(), recipient.clone());
         }
@@ -280,9 +290,11 @@ impl QueueStore {
         let queue = self.queues.get_mut(recipient)?;
         if let Some(notifier) = &notifier {
             self.notified.insert(notifier.id.clone(), recipient.clone());
+            self.services.joined(notifier.service(), &notifier.id);
         }
         let before = std::mem::replace(&mut queue.notifier, notifier.map(Box::new))?;
         self.notified.remove(&before.id);
+        self.services.left(before.service(), &before.id);
         Some(*before)
     }
 
@@ -319,6 +331,7 @@ impl QueueStore {
         self.replace_notifier(recipient, None);
         self.delete_link(recipient);
         let queue = self.queues.remove(recipient);
+        self.services.left(queue.as_ref().and_then(Queue::service), recipient);
         queue.is_some_and(|queue| self.recipient_of.remove(&queue.sender).is_some())
     }
 

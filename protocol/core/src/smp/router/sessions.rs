@@ -3,14 +3,18 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::service_sessions::ServiceSession;
 use super::verify::{Accepted, Refusal, Reply};
 use super::{Router, RouterEvent};
 use crate::crypto::keys::X25519Secret;
 use crate::observe::{Layer, Seen, SessionNo, Sight};
 use crate::smp::error::SmpError;
 use crate::smp::response::Response;
-use crate::transport::{Agreed, RouterHandshake, pack, read_transmission, unpack, write_response};
-use crate::wire::{CorrId, EntityId, MsgId};
+use crate::transport::{
+    Agreed, BLOCK_SIZE, ClientGreeted, HandshakeError, RouterHandshake, ServiceReply, pack,
+    read_transmission, unpack, write_response,
+};
+use crate::wire::{CorrId, EntityId, MsgId, pad};
 
 /// A client's session.
 #[derive(Debug)]
@@ -19,7 +23,7 @@ pub(super) struct Peer {
     /// Blocks that wait to be written, in order.
     blocks: VecDeque<Vec<u8>>,
     /// Queues whose delivery waits for room in `blocks`.
-    deferred: BTreeSet<EntityId>,
+    pub(super) deferred: BTreeSet<EntityId>,
     /// When its last block came, or it connected.
     pub(super) heard: u64,
     /// Its PRXY and PFWD that wait for a relay.
@@ -32,6 +36,8 @@ enum State {
     Handshake {
         handshake: Box<RouterHandshake>,
         deadline: u64,
+        /// The certificates that it presented in TLS.
+        chain: Vec<Vec<u8>>,
     },
     Open(Box<Open>),
     /// It is to be closed; what it still sends is not read.
@@ -47,6 +53,8 @@ pub(super) struct Open {
     pub(super) holds: BTreeMap<EntityId, Hold>,
     /// Notifiers that this session subscribed to, by their ids.
     pub(super) notifiers: BTreeSet<EntityId>,
+    /// Whose session it is, if it is a service's.
+    pub(super) service: Option<Box<ServiceSession>>,
 }
 
 /// How a session holds a queue, and the message that it got and did not acknowledge (RC-16).
@@ -81,6 +89,19 @@ impl Router {
     /// A TLS connection was accepted from the network address `from`. `tls_session` is its tls-unique, `alpn` whether
     /// a protocol was negotiated. The router's hello is queued at once.
     pub fn accept(&mut self, from: &str, tls_session: Vec<u8>, alpn: bool, now: u64) -> SessionNo {
+        self.accept_with_chain(from, tls_session, alpn, Vec::new(), now)
+    }
+
+    /// The same with the certificates that the client presented in TLS, leaf first: without them it cannot be a service
+    /// (SV-2).
+    pub fn accept_with_chain(
+        &mut self,
+        from: &str,
+        tls_session: Vec<u8>,
+        alpn: bool,
+        chain: Vec<Vec<u8>>,
+        now: u64,
+    ) -> SessionNo {
         let session = self.new_session();
         self.schedule_checks(now);
         self.see(|| Sight::Accepted { session, from: from.to_owned() });
@@ -93,7 +114,7 @@ impl Router {
                 self.writable.insert(session);
                 let deadline = now.saturating_add(self.config.handshake_timeout);
                 self.handshakes.insert((deadline, session));
-                State::Handshake { handshake: Box::new(handshake), deadline }
+                State::Handshake { handshake: Box::new(handshake), deadline, chain }
             }
             Err(_) => {
                 self.events.push_back(RouterEvent::Close(session));
@@ -123,10 +144,14 @@ impl Router {
         }
         let peer = self.sessions.get_mut(&session)?;
         let block = peer.blocks.pop_front();
+        let serving = peer.open().is_some_and(|open| open.service.is_some());
         if !peer.deferred.is_empty() && peer.blocks.len() < self.config.outgoing_blocks {
             for queue in std::mem::take(&mut peer.deferred) {
                 self.deliver(session, &queue);
             }
+        }
+        if serving {
+            self.deliver_service(session);
         }
         block
     }
@@ -141,6 +166,11 @@ impl Router {
                     self.subscribers.remove(queue);
                 }
             }
+            if let Some(service) = peer.open().and_then(|open| open.service.as_ref())
+                && self.services.get(&service.id) == Some(&session)
+            {
+                self.services.remove(&service.id);
+            }
             for notifier in peer.open().into_iter().flat_map(|open| &open.notifiers) {
                 if self.notifiers.get(notifier) == Some(&session) {
                     self.notifiers.remove(notifier);
@@ -150,6 +180,7 @@ impl Router {
                 self.handshakes.remove(&(deadline, session));
             }
             self.ends.remove(&session);
+            self.delivering.remove(&session);
         } else {
             self.relay_closed(session, now);
         }
@@ -180,17 +211,9 @@ impl Router {
         peer.heard = now;
         let content = match &mut peer.state {
             State::Closing => return,
-            State::Handshake { handshake, deadline } => {
-                match handshake.client_hello(block) {
-                    Ok((agreed, key)) => {
-                        self.handshakes.remove(&(*deadline, session));
-                        let (holds, notifiers) = (BTreeMap::new(), BTreeSet::new());
-                        peer.state = State::Open(Box::new(Open { agreed, key, holds, notifiers }));
-                    }
-                    // A router refuses a hello by closing, without a word (D54).
-                    Err(_) => self.close(session),
-                }
-                return;
+            State::Handshake { handshake, .. } => {
+                let greeted = handshake.client_hello(block);
+                return self.greeted(session, greeted, now);
             }
             State::Open(open) => open.agreed.codec.open(block),
         };
@@ -198,6 +221,30 @@ impl Router {
             Ok(content) => self.content(session, &content, now),
             Err(_) => self.unreadable(session),
         }
+    }
+
+    /// A client's hello was read. A router refuses one by closing, without a word (D54), but tells a service why.
+    fn greeted(&mut self, session: SessionNo, greeted: Result<ClientGreeted, HandshakeError>, now: u64) {
+        let Some(peer) = self.sessions.get_mut(&session) else { return };
+        let State::Handshake { deadline, chain, .. } = &mut peer.state else { return };
+        let (deadline, chain) = (*deadline, std::mem::take(chain));
+        let Ok(ClientGreeted { agreed, key, service: hello }) = greeted else { return self.close(session) };
+        let admitted = hello.map(|hello| self.admit_service(&hello, &chain, now)).transpose();
+        let reply = match &admitted {
+            Ok(None) => None,
+            Ok(Some(service)) => Some(ServiceReply::Accepted(service.id.clone())),
+            Err(error) => Some(ServiceReply::Refused(*error)),
+        };
+        let Some(peer) = self.sessions.get_mut(&session) else { return };
+        // A reply is far smaller than a block.
+        if let Some(block) = reply.and_then(|reply| pad(&reply.encode(), BLOCK_SIZE).ok()) {
+            peer.blocks.push_back(block);
+            self.writable.insert(session);
+        }
+        let Ok(service) = admitted else { return self.close(session) };
+        self.handshakes.remove(&(deadline, session));
+        let (holds, notifiers, service) = (BTreeMap::new(), BTreeSet::new(), service.map(Box::new));
+        peer.state = State::Open(Box::new(Open { agreed, key, holds, notifiers, service }));
     }
 
     /// Answers a block that can't be read: one error, and the session goes on (TR-32).
@@ -208,7 +255,8 @@ impl Router {
     fn content(&mut self, session: SessionNo, content: &[u8], now: u64) {
         self.blocks += 1;
         let Ok(items) = unpack(content) else { return self.unreadable(session) };
-        let Some(own) = self.open(session).map(|open| open.key.clone()) else { return };
+        let Some(open) = self.open(session) else { return };
+        let (own, service) = (open.key.clone(), open.service.clone());
         let (mut refused, mut unverified, mut verified) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
             let Some(open) = self.open(session) else { return };
@@ -220,7 +268,7 @@ impl Router {
                 Err(refusal) => refused.push(refusal),
                 Ok(accepted) => {
                     self.see(|| Sight::Received(accepted.seen(session, Layer::Session, item.len())));
-                    match self.verify(&accepted, &own) {
+                    match self.verify(&accepted, &own, service.as_deref()) {
                         Ok(()) => verified.push(accepted),
                         Err(error) => unverified.push(accepted.refused(error)),
                     }
@@ -240,6 +288,9 @@ impl Router {
         self.send(session, replies);
         for message in messages {
             self.send(session, vec![message]);
+        }
+        if service.is_some() {
+            self.deliver_service(session);
         }
     }
 

@@ -5,7 +5,10 @@
 //! transmissions pass them before the first is carried out, and refusals are answered before anything else of the
 //! block (TR-34): first those of [`Accepted::check`], then those of [`Router::verify`].
 
+use std::borrow::Cow;
+
 use super::Router;
+use super::service_sessions::ServiceSession;
 use crate::crypto::keys::{AuthPublicKey, KeyType, X25519Secret};
 use crate::observe::{Layer, Seen, SessionNo};
 use crate::smp::command::Command;
@@ -130,8 +133,27 @@ impl Accepted {
         }
     }
 
-    fn verifies(&self, key: &AuthPublicKey, own: &X25519Secret) -> bool {
-        self.authorization.verifies(key, &self.received.text, &self.received.corr, own)
+    fn verifies(&self, key: &AuthPublicKey, text: &[u8], own: &X25519Secret) -> bool {
+        self.authorization.verifies(key, text, &self.received.corr, own)
+    }
+
+    /// Whether a service's signature is where it belongs, and nowhere else, and holds (SV-7).
+    fn service_fits(&self, service: Option<&ServiceSession>) -> bool {
+        let wanted = service.filter(|_| self.command.is_signed_by_service());
+        match (wanted, &self.received.service_signature) {
+            (Some(service), Some(signature)) => service.signed(&self.received.text, signature),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a service authorizes SUBS or NSUBS: with its session key in the place of a queue's, for its own id, and not
+    /// a second time (SV-12).
+    fn is_by_service(&self, service: &ServiceSession) -> bool {
+        let Authorization::Ed25519(signature) = &self.authorization else { return false };
+        self.received.entity == service.id
+            && self.received.service_signature.is_none()
+            && service.signed(&self.received.text, signature)
     }
 
     /// The type of the key that the authorization was made with, if there is one.
@@ -146,17 +168,30 @@ impl Accepted {
 }
 
 impl Router {
-    /// Whether the transmission is authorized by the party that its command is for; the refusal if not. An absent queue is
-    /// AUTH before a service signature is looked at.
-    pub(super) fn verify(&mut self, accepted: &Accepted, own: &X25519Secret) -> Result<(), SmpError> {
+    /// Whether the transmission is authorized by the party that its command is for, and, where its session is a service's,
+    /// as it has to be there; the refusal if not. An absent queue is AUTH before anything of a service is looked at, and
+    /// what a service may not do is told to who could do it otherwise (SV-6, observed).
+    pub(super) fn verify(
+        &mut self,
+        accepted: &Accepted,
+        own: &X25519Secret,
+        service: Option<&ServiceSession>,
+    ) -> Result<(), SmpError> {
         let entity = &accepted.received.entity;
+        let prohibited = service.is_some_and(|service| !service.allows(&accepted.command));
+        let allowed = if prohibited { Err(SmpError::Command(CommandError::Prohibited)) } else { Ok(()) };
         let queue_keys = match (&accepted.command, party(&accepted.command)) {
-            (_, Party::Anyone | Party::Bearer) => return Ok(()),
+            // Without its link LGET is AUTH, whoever asks.
+            (Command::LGet, _) if self.store.by_link(&link_id(entity)).is_none() => return Ok(()),
+            (_, Party::Anyone | Party::Bearer) => return allowed,
             (Command::New(new), _) => Some(vec![new.auth_key]),
             (Command::SKey(key), _) => self.store.by_sender(entity).map(|_| vec![*key]),
             (Command::LKey(key), _) => self.store.by_link(&link_id(entity)).map(|_| vec![*key]),
-            // Their entity and key are a service's, of which this router knows none.
-            (Command::Subs(_) | Command::NSubs(_), _) => return Err(SmpError::Service),
+            (Command::Subs(_) | Command::NSubs(_), _) => {
+                allowed?;
+                let by_service = service.is_some_and(|service| accepted.is_by_service(service));
+                return if by_service { Ok(()) } else { Err(SmpError::Service) };
+            }
             (Command::NSub, _) => {
                 let queue = self.store.by_notifier(entity);
                 queue.and_then(|queue| queue.notifier()).map(|notifier| vec![notifier.key])
@@ -166,21 +201,29 @@ impl Router {
             }
             _ => self.store.by_recipient(entity).map(|queue| queue.recipient_keys.clone()),
         };
-        // Service signatures belong to service sessions (SV-7), which this router does not open.
-        if queue_keys.is_some() && accepted.received.service_signature.is_some() {
+        if queue_keys.is_some() && !prohibited && !accepted.service_fits(service) {
             return Err(SmpError::Service);
         }
         let Some(key_type) = accepted.key_type() else {
             // Without authorization only SEND gets here; a queue that is not secured takes it (RC-21).
-            return if queue_keys.is_some_and(|keys| keys.is_empty()) { Ok(()) } else { Err(SmpError::Auth) };
+            return if queue_keys.is_some_and(|keys| keys.is_empty()) {
+                allowed
+            } else {
+                Err(SmpError::Auth)
+            };
+        };
+        let signed = service.filter(|_| accepted.received.service_signature.is_some());
+        let text = match signed {
+            Some(service) => Cow::Owned(service.text(&accepted.received.text)),
+            None => Cow::Borrowed(accepted.received.text.as_slice()),
         };
         let keys = queue_keys.unwrap_or_default();
         let mut candidates = keys.iter().filter(|key| key.key_type() == key_type).peekable();
         if candidates.peek().is_none() {
             // Absent queues and keys of another type cost what a wrong key costs (AU-6): one verification of the kind
             // that the authorization implies, with a key that nobody has.
-            std::hint::black_box(accepted.verifies(self.dummies.of(key_type), own));
+            std::hint::black_box(accepted.verifies(self.dummies.of(key_type), &text, own));
         }
-        if candidates.any(|key| accepted.verifies(key, own)) { Ok(()) } else { Err(SmpError::Auth) }
+        if candidates.any(|key| accepted.verifies(key, &text, own)) { allowed } else { Err(SmpError::Auth) }
     }
 }

@@ -68,9 +68,14 @@ impl Replay<'_> {
             session: Session { id: received.entity.as_bytes().to_vec(), layout: Layout::of(version) },
             router_key: None,
             secret: None,
+            service: None,
         };
-        let own =
-            Side { session: Session { id: relay, layout: Layout::of(version) }, router_key, secret: None };
+        let own = Side {
+            session: Session { id: relay, layout: Layout::of(version) },
+            router_key,
+            secret: None,
+            service: None,
+        };
         let inner = Inner { step: inner, recorded: theirs, ours: own };
         let (key, sealed, forward) = seal_inner(self.flow, &self.known.names, &inner, corr)
             .ok_or("an inner content that was not recorded in full")?;
