@@ -6,6 +6,7 @@
 //! | [`requirement`] | one entry |
 //! | [`load`] | reading TOML files, with errors that name file, line and key |
 //! | [`coverage`] | which cases test which requirements |
+//! | [`replay`](mod@replay) | recorded flows against any target |
 //! | [`target`] | what is under test, and how a case reaches it |
 //! | [`lab`] | what a case works with: sessions, requests, queues, relays, expectations |
 //! | [`case`](mod@case) | one case, and the verdicts |
@@ -18,6 +19,7 @@ pub mod catalogue;
 pub mod coverage;
 pub mod lab;
 pub mod load;
+pub mod replay;
 pub mod requirement;
 pub mod runner;
 pub mod target;

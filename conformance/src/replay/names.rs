@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::{Mismatch, equal};
+
 /// A one-to-one mapping between recorded random values and ours, made at the first appearance of each.
-#[derive(Default)]
-pub struct Names {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
     to_ours: BTreeMap<Vec<u8>, Vec<u8>>,
     to_recorded: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Lengths of mapped values, longest first when reversed.
@@ -18,6 +20,7 @@ pub struct Names {
     partial: Vec<Partial>,
 }
 
+#[derive(Clone, Debug)]
 struct Partial {
     entity: Vec<u8>,
     prefix: Vec<u8>,
@@ -25,26 +28,25 @@ struct Partial {
 }
 
 impl Names {
-    pub fn call(&mut self, recorded: Vec<u8>, symbol: &str) {
+    /// Notes what the transcript calls a recorded value.
+    pub(super) fn call(&mut self, recorded: Vec<u8>, symbol: &str) {
         self.symbols.insert(recorded, symbol.to_owned());
     }
 
     /// Notes that `ours` stands for `recorded`; they must not have stood for anything else.
-    pub fn learn(&mut self, recorded: &[u8], ours: &[u8]) -> Result<(), String> {
-        if recorded.len() != ours.len() {
-            return Err(format!("a value of {} bytes, {} expected", ours.len(), recorded.len()));
-        }
+    pub(super) fn learn(&mut self, recorded: &[u8], ours: &[u8]) -> Result<(), Mismatch> {
+        equal("length of a value", ours.len(), recorded.len())?;
         if recorded.is_empty() {
             return Ok(());
         }
         let name = self.symbol(recorded);
         let before = self.to_ours.get(recorded);
         if before.is_some_and(|before| before != ours) {
-            return Err(format!("{name} is another value than before"));
+            return Err(Mismatch::said(format!("{name} is another value than before")));
         }
         let taken = self.to_recorded.get(ours);
         if taken.is_some_and(|taken| taken != recorded) {
-            return Err(format!("{name} has the value that another one has"));
+            return Err(Mismatch::said(format!("{name} has the value that another one has")));
         }
         self.to_ours.insert(recorded.to_vec(), ours.to_vec());
         self.to_recorded.insert(ours.to_vec(), recorded.to_vec());
@@ -53,13 +55,13 @@ impl Names {
     }
 
     /// The same for an id, which JSON texts write in base64.
-    pub fn learn_id(&mut self, recorded: &[u8], ours: &[u8]) -> Result<(), String> {
+    pub(super) fn learn_id(&mut self, recorded: &[u8], ours: &[u8]) -> Result<(), Mismatch> {
         self.learn(recorded, ours)?;
         self.learn(STANDARD.encode(recorded).as_bytes(), STANDARD.encode(ours).as_bytes())
     }
 
     /// Notes a message id of `entity` of which only `prefix` was recorded.
-    pub fn learn_partial(&mut self, entity: &[u8], prefix: &[u8], ours: &[u8]) {
+    pub(super) fn learn_partial(&mut self, entity: &[u8], prefix: &[u8], ours: &[u8]) {
         if !self.to_recorded.contains_key(ours) {
             let (entity, prefix, ours) = (entity.to_vec(), prefix.to_vec(), ours.to_vec());
             self.partial.retain(|partial| partial.ours != ours);
@@ -69,8 +71,8 @@ impl Names {
 
     /// A recorded message id in full: is what was delivered last from `entity` and had its prefix, if it is not known.
     /// Ids of one repeated byte were made up by the client.
-    pub fn complete(&mut self, entity: &[u8], recorded: &[u8]) -> Result<(), String> {
-        let made_up = recorded.len() != 24 || recorded.iter().all(|byte| *byte == recorded[0]);
+    pub(super) fn complete(&mut self, entity: &[u8], recorded: &[u8]) -> Result<(), Mismatch> {
+        let made_up = recorded.len() != 24 || recorded.iter().all(|byte| Some(byte) == recorded.first());
         if made_up || self.to_ours.contains_key(recorded) {
             return Ok(());
         }
@@ -80,11 +82,13 @@ impl Names {
         self.learn_id(recorded, &ours)
     }
 
-    pub fn ours(&self, recorded: &[u8]) -> Vec<u8> {
+    /// Recorded bytes with our values in the place of the recorded ones.
+    pub(super) fn ours(&self, recorded: &[u8]) -> Vec<u8> {
         self.replace(recorded, &self.to_ours)
     }
 
-    pub fn recorded(&self, ours: &[u8]) -> Vec<u8> {
+    /// The other way.
+    pub(super) fn recorded(&self, ours: &[u8]) -> Vec<u8> {
         self.replace(ours, &self.to_recorded)
     }
 
@@ -109,7 +113,7 @@ impl Names {
     }
 
     /// A recorded value as the transcript calls it, or in hex.
-    pub fn symbol(&self, recorded: &[u8]) -> String {
+    pub(super) fn symbol(&self, recorded: &[u8]) -> String {
         if recorded.is_empty() {
             return "-".to_owned();
         }

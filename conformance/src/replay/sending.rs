@@ -1,6 +1,6 @@
-//! A client's recorded transmissions, made again for our session: ids replaced, authorized again with the recorded key.
+//! A client's recorded transmissions, made again for our session: ids replaced, encoded for our version, authorized
+//! again with the recorded key.
 
-use serde_json::Value;
 use sxlab_protocol::crypto::authenticator;
 use sxlab_protocol::crypto::boxes::{self, nonce_from_corr};
 use sxlab_protocol::crypto::keys::{
@@ -8,40 +8,21 @@ use sxlab_protocol::crypto::keys::{
 };
 use sxlab_protocol::smp::command::{Command, LinkData};
 use sxlab_protocol::transport::{
-    Authorization, Received, Session, Unsigned, authorize, content, pack_one, read_transmission,
-    text_for_service, unpack,
+    Authorization, Received, Session, Unsigned, authorize, content, pack_one, read_transmission, unpack,
 };
 use sxlab_protocol::wire::{CorrId, EntityId, LinkId, pad, put_short, put_u16};
 
-use crate::names::Names;
-use crate::recorded::{bytes, text};
-use crate::recording::{Flow, content_of, is_recorded, number, x25519};
+use super::names::Names;
+use super::recording::{Direction, Flow, Step};
 
 /// What one end of a session knows, recorded or ours.
-#[derive(Clone)]
-pub struct Side {
-    pub session: Session,
+#[derive(Clone, Debug)]
+pub(super) struct Side {
+    pub(super) session: Session,
     /// The router's session key.
-    pub router_key: Option<X25519Public>,
+    pub(super) router_key: Option<X25519Public>,
     /// Shared by the client's and the router's session keys.
-    pub secret: Option<SharedSecret>,
-    /// What the client signs with as a service.
-    pub service: Option<SideService>,
-}
-
-/// A service at one end of a session.
-#[derive(Clone)]
-pub struct SideService {
-    /// Of some recorded services it is not known.
-    pub fingerprint: Option<[u8; 32]>,
-    pub key: Ed25519Secret,
-}
-
-impl Side {
-    /// What a queue's key authorizes beside a service's signature, where that is known.
-    fn text_for_service(&self, text: &[u8]) -> Option<Vec<u8>> {
-        Some(text_for_service(self.service.as_ref()?.fingerprint.as_ref()?, text))
-    }
+    pub(super) secret: Option<SharedSecret>,
 }
 
 fn make(key: &AuthSecretKey, side: &Side, corr: &CorrId, text: &[u8]) -> Option<Vec<u8>> {
@@ -52,40 +33,6 @@ fn make(key: &AuthSecretKey, side: &Side, corr: &CorrId, text: &[u8]) -> Option<
             let secret = key.dh(side.router_key.as_ref()?);
             authenticator::make(&secret, &nonce_from_corr(corr), text).to_vec()
         }
-    })
-}
-
-/// The key that a recorded transmission was authorized with beside a service's signature, and whether it authorized what
-/// it has to. Of a service whose certificate is not known, the key is assumed to be the one that the command or the
-/// entity's name tells.
-fn key_beside_service<'a>(
-    flow: &'a Flow,
-    side: &Side,
-    received: &Received,
-) -> Option<(&'a AuthSecretKey, bool)> {
-    received.service_signature?;
-    let service = side.service.as_ref()?;
-    if service.fingerprint.is_none() {
-        let named = received.command.strip_prefix(b"NEW ");
-        let in_command = flow.keys.values().find(|key| {
-            named.is_some_and(|named| {
-                named.get(1..).is_some_and(|spki| spki.starts_with(&key.public().spki()))
-            })
-        });
-        let entity = flow.names.iter().find(|(_, id)| *id == received.entity.as_bytes());
-        let name = entity.and_then(|(name, _)| match name.split_once('.')? {
-            (notifier, "notifierId") => Some(format!("{notifier}.ntfAuth")),
-            (queue, "rcvId") => Some(format!("{queue}.rcvAuth")),
-            _ => None,
-        });
-        return Some((in_command.or(name.and_then(|name| flow.keys.get(&name)))?, true));
-    }
-    let present = received.authorization.as_ref()?.as_bytes();
-    let texts = [(side.text_for_service(&received.text)?, true), (received.text.clone(), false)];
-    texts.into_iter().find_map(|(text, right)| {
-        let made =
-            |key: &&AuthSecretKey| make(key, side, &received.corr, &text).is_some_and(|m| m == present);
-        Some((flow.keys.values().find(made)?, right))
     })
 }
 
@@ -118,114 +65,152 @@ fn key_of<'a>(flow: &'a Flow, side: &Side, received: &Received, what: &str) -> O
 }
 
 /// A recorded transmission for our session. One that was garbage stays the same garbage.
-pub fn rebuild(flow: &Flow, names: &Names, item: &[u8], recorded: &Side, ours: &Side, what: &str) -> Vec<u8> {
+pub(super) fn rebuild(
+    flow: &Flow,
+    names: &Names,
+    item: &[u8],
+    recorded: &Side,
+    ours: &Side,
+    what: &str,
+) -> Vec<u8> {
     let Ok(received) = read_transmission(&recorded.session, item) else { return names.ours(item) };
+    if recorded.session.layout != ours.session.layout
+        && let Some(item) = other_version(flow, names, &received, recorded, ours, what)
+    {
+        return item;
+    }
     let layout = &recorded.session.layout;
     let inside = if layout.session_id_on_wire { 0 } else { 1 + recorded.session.id.len() };
-    let tail = &received.text[inside..];
-    let head = &item[..item.len() - tail.len()];
+    let tail = received.text.get(inside..).unwrap_or_default();
+    let (head, _) = item.split_at(item.len().saturating_sub(tail.len()));
     let tail = names.ours(tail);
+    let plain = || [head, &tail].concat();
+    let Some(key) = key_of(flow, recorded, &received, what) else { return plain() };
     let mut text = Vec::new();
-    if !layout.session_id_on_wire {
-        put_short(&mut text, &ours.session.id).unwrap();
+    if !layout.session_id_on_wire && put_short(&mut text, &ours.session.id).is_err() {
+        return plain();
     }
     text.extend_from_slice(&tail);
-    let mut head = head.to_vec();
-    let signature = received.service_signature.zip(recorded.service.as_ref());
-    if let Some((_, service)) =
-        signature.filter(|(s, service)| service.key.public().verify(&received.text, s))
-    {
-        let start = head.len() - 64;
-        head[start..].copy_from_slice(&service.key.sign(&text));
-    }
-    let key = match key_beside_service(flow, recorded, &received) {
-        Some((key, right)) => {
-            if right {
-                text = ours.text_for_service(&text).unwrap();
-            }
-            Some(key)
-        }
-        None => key_of(flow, recorded, &received, what),
-    };
-    match key.and_then(|key| make(key, ours, &received.corr, &text)) {
+    let made = make(key, ours, &received.corr, &text);
+    match (made, head.first()) {
         // The bytes after the authorization are the service signature's place.
-        Some(made) => [&head[..1], &made, &head[1 + made.len()..], &tail].concat(),
-        None => [&head[..], &tail].concat(),
+        (Some(made), Some(length)) => {
+            let rest = head.get(1 + made.len()..).unwrap_or_default();
+            [&[*length], made.as_slice(), rest, &tail].concat()
+        }
+        _ => plain(),
+    }
+}
+
+/// The same where our session has another version than the recorded one: a command that is one is encoded for it.
+fn other_version(
+    flow: &Flow,
+    names: &Names,
+    received: &Received,
+    recorded: &Side,
+    ours: &Side,
+    what: &str,
+) -> Option<Vec<u8>> {
+    let command = match Command::decode(&received.command, &recorded.session.layout) {
+        Ok(command) => {
+            let mut encoded = Vec::new();
+            command.encode(&ours.session.layout, &mut encoded).ok()?;
+            encoded
+        }
+        Err(_) => received.command.clone(),
+    };
+    let present = received.authorization.as_ref();
+    let key = key_of(flow, recorded, received, what);
+    let unsigned = Unsigned {
+        corr: received.corr.clone(),
+        entity: EntityId::new(&names.ours(received.entity.as_bytes())).ok()?,
+        command: names.ours(&command),
+    };
+    let item = authorize(&ours.session, &unsigned, key, ours.router_key.as_ref()).ok()?;
+    match present {
+        Some(present) if key.is_none() && !present.is_none() => {
+            // An authorization that nobody's key made stays as it was.
+            let mut out = Vec::new();
+            put_short(&mut out, present.as_bytes()).ok()?;
+            if ours.session.layout.service_signature {
+                out.push(b'0');
+            }
+            out.extend_from_slice(item.get(1..)?);
+            Some(out)
+        }
+        Some(_) => Some(item),
+        // An authorization of a length that none has: only the version is other.
+        None => None,
     }
 }
 
 /// The key of the last command before `step` that succeeded for the same entity.
-fn last_key<'a>(flow: &'a Flow, step: &Value, side: &Side) -> Option<&'a AuthSecretKey> {
-    let before = flow.steps.iter().take_while(|before| before["corr_id"] != step["corr_id"]);
-    let good = |sent: &&Value| {
-        let answered = flow.steps.iter().filter(|answer| answer["corr_id"] == sent["corr_id"]);
-        text(sent, "dir") == "send"
-            && sent["entity"] == step["entity"]
-            && answered.into_iter().all(|answer| !text(answer, "text").starts_with("ERR"))
+fn last_key<'a>(flow: &'a Flow, step: &Step, side: &Side) -> Option<&'a AuthSecretKey> {
+    let before = flow.steps.iter().take_while(|before| before.corr != step.corr);
+    let good = |sent: &&Step| {
+        let mut answered = flow.steps.iter().filter(|answer| answer.corr == sent.corr);
+        sent.dir == Direction::Send
+            && sent.entity == step.entity
+            && answered.all(|answer| !answer.text.starts_with("ERR"))
     };
-    let sent: Vec<_> = before.filter(good).collect();
-    let received = read_transmission(&side.session, &content_of(sent.last()?)?.0).ok()?;
+    let sent = before.filter(good).last()?;
+    let received = read_transmission(&side.session, sent.bytes()?.0).ok()?;
     key_of(flow, side, &received, "")
 }
 
-/// An entity by its name or in hex.
-pub fn id_of(flow: &Flow, name: &str) -> Option<Vec<u8>> {
-    flow.names.get(name).cloned().or_else(|| hex::decode(name).ok())
-}
-
 /// The recorded bytes of a step in full. Long ones were kept by their hash: a SEND of one repeated byte is found by it.
-pub fn full_item(flow: &Flow, step: &Value, side: &Side) -> Option<Vec<u8>> {
-    let (head, complete) = content_of(step)?;
+pub(super) fn full_item(flow: &Flow, step: &Step, side: &Side) -> Option<Vec<u8>> {
+    let (head, complete) = step.bytes()?;
     if complete {
-        return Some(head);
+        return Some(head.to_vec());
     }
-    let length = number(step, "len") as usize;
-    let corr = CorrId::new(&bytes(&step["corr_id"])).unwrap();
-    let entity = EntityId::new(&id_of(flow, text(step, "entity"))?).unwrap();
+    let length = step.length();
+    let corr = CorrId::new(step.corr.as_ref()?).ok()?;
+    let entity = EntityId::new(&flow.id_of(&step.entity)?).ok()?;
     let make = |command: &[u8], key| {
         let (corr, entity) = (corr.clone(), entity.clone());
         let unsigned = Unsigned { corr, entity, command: command.to_vec() };
         authorize(&side.session, &unsigned, key, side.router_key.as_ref()).ok()
     };
-    let alg = text(step, "auth");
     let keys = flow.keys.values().filter(|key| {
-        alg == match key {
-            AuthSecretKey::Ed25519(_) => "ed25519",
-            AuthSecretKey::Ed448(_) => "ed448",
-            AuthSecretKey::X25519(_) => "x25519",
-        }
+        step.auth
+            == match key {
+                AuthSecretKey::Ed25519(_) => "ed25519",
+                AuthSecretKey::Ed448(_) => "ed448",
+                AuthSecretKey::X25519(_) => "x25519",
+            }
     });
-    if let Some(sizes) = text(step, "text").strip_prefix("LSET sizes ") {
+    if let Some(sizes) = step.text.strip_prefix("LSET sizes ") {
         let (fixed, user) = sizes.split(' ').next()?.split_once('/')?;
         let (fixed, user) = (vec![b'f'; fixed.parse().ok()?], vec![b'u'; user.parse().ok()?]);
-        let links = flow.steps.iter().filter(|step| text(step, "text").starts_with("LGET"));
-        let mut ids = links.filter_map(|step| id_of(flow, text(step, "entity")));
+        let links = flow.steps.iter().filter(|step| step.text.starts_with("LGET"));
+        let mut ids = links.filter_map(|step| flow.id_of(&step.entity));
         return ids.find_map(|id| {
             let (link, data) =
                 (LinkId::new(&id).ok()?, LinkData { fixed: fixed.clone(), user: user.clone() });
             let mut command = Vec::new();
             Command::LSet { link, data }.encode(&side.session.layout, &mut command).ok()?;
-            keys.clone().find_map(|key| make(&command, Some(key)).filter(|item| is_recorded(step, item)))
+            keys.clone().find_map(|key| make(&command, Some(key)).filter(|item| step.is_recorded(item)))
         });
     }
-    if text(step, "text") == "RKEY of 255 keys" {
+    if step.text == "RKEY of 255 keys" {
         // Only the first and the last key were kept; no other is used.
-        let other = Ed25519Secret::from_seed([5; 32]).public();
-        let mut new = vec![AuthPublicKey::from(other); 255];
-        (new[0], new[254]) = (flow.keys.get("m0")?.public(), flow.keys.get("m254")?.public());
+        let other = AuthPublicKey::from(Ed25519Secret::from_seed([5; 32]).public());
+        let (first, last) = (flow.keys.get("m0")?.public(), flow.keys.get("m254")?.public());
+        let new = std::iter::once(first).chain(vec![other; 253]).chain([last]).collect();
         let mut command = Vec::new();
         Command::RKey(new).encode(&side.session.layout, &mut command).ok()?;
         let item = make(&command, last_key(flow, step, side))?;
         return (item.len() == length).then_some(item);
     }
-    let keys: Vec<_> = if alg.is_empty() { vec![None] } else { keys.map(Some).collect() };
+    let keys: Vec<_> = if step.auth.is_empty() { vec![None] } else { keys.map(Some).collect() };
     for key in keys {
         for fill in [b'-', b'x', b'a', b'0', b'm', b'.', 0] {
             for start in [b"SEND F ", b"SEND T "] {
                 let Some(empty) = make(start, key) else { continue };
                 let body = vec![fill; length.checked_sub(empty.len())?];
                 let item = make(&[start.as_slice(), &body].concat(), key)?;
-                if is_recorded(step, &item) {
+                if step.is_recorded(&item) {
                     return Some(item);
                 }
             }
@@ -235,58 +220,47 @@ pub fn full_item(flow: &Flow, step: &Value, side: &Side) -> Option<Vec<u8>> {
 }
 
 /// A forwarded command as it is passed on: what is needed to make it and to read its answer.
-#[derive(Clone)]
-pub struct Forward {
+#[derive(Clone, Debug)]
+pub(super) struct Forward {
     /// Between the client's key for this command and the relay's session key.
-    pub secret: SharedSecret,
-    pub corr: CorrId,
-    pub recorded: Side,
-    pub ours: Side,
+    pub(super) secret: SharedSecret,
+    pub(super) corr: CorrId,
+    pub(super) recorded: Side,
+    pub(super) ours: Side,
 }
 
 /// What a client forwarded, as it stands in the recording.
-pub struct Inner<'a> {
+pub(super) struct Inner<'a> {
     /// The step that shows the inner content.
-    pub step: &'a Value,
-    pub recorded: Side,
-    pub ours: Side,
+    pub(super) step: &'a Step,
+    pub(super) recorded: Side,
+    pub(super) ours: Side,
 }
 
-/// The padded content that a client encrypts for the relay.
+/// The padded content that a client encrypts for the relay, in bytes.
 const INNER: usize = 16226;
 
 /// The inner content of a forward, encrypted for our relay, with the client's public key.
-pub fn seal_inner(
+pub(super) fn seal_inner(
     flow: &Flow,
     names: &Names,
     inner: &Inner<'_>,
     corr: &CorrId,
 ) -> Option<(X25519Public, Vec<u8>, Forward)> {
-    let own = x25519(inner.step, "ephemeral_private_raw")?;
+    let own = inner.step.forward_key.as_ref()?;
     let secret = own.dh(inner.ours.router_key.as_ref()?);
-    let what = text(inner.step, "text");
+    let what = inner.step.text.as_str();
     let one = |item: &[u8]| rebuild(flow, names, item, &inner.recorded, &inner.ours, what);
-    let plain = match content_of(inner.step)? {
-        (plain, true) => match unpack(&plain) {
+    let plain = match inner.step.bytes()? {
+        (plain, true) => match unpack(plain) {
             Ok(items) => {
                 let items: Vec<_> = items.into_iter().map(one).collect();
                 content(items.iter().map(Vec::as_slice)).ok()?
             }
-            // A transmission, then a tail.
-            Err(_) => match plain.split_at_checked(3) {
-                Some((start, rest)) if start[0] == 1 => {
-                    let length = usize::from(u16::from_be_bytes([start[1], start[2]]));
-                    match rest.split_at_checked(length) {
-                        Some((item, tail)) => [start, &one(item), tail].concat(),
-                        None => names.ours(&plain),
-                    }
-                }
-                _ => names.ours(&plain),
-            },
+            Err(_) => with_tail(plain, one).unwrap_or_else(|| names.ours(plain)),
         },
         (head, false) => {
-            let length = number(inner.step, "len") as usize;
-            let item = long_inner(flow, inner, &head, length)?;
+            let item = long_inner(flow, inner, head, inner.step.length())?;
             pack_one(&one(&item)).ok()?
         }
     };
@@ -295,14 +269,20 @@ pub fn seal_inner(
     Some((own.public(), sealed, Forward { secret, corr: corr.clone(), recorded, ours }))
 }
 
+/// A transmission, then a tail that belongs to no batch.
+fn with_tail(plain: &[u8], one: impl Fn(&[u8]) -> Vec<u8>) -> Option<Vec<u8>> {
+    let ([1, high, low], rest) = plain.split_first_chunk()? else { return None };
+    let (item, tail) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+    Some([&[1, *high, *low], one(item).as_slice(), tail].concat())
+}
+
 /// A long inner SEND: its authorization is in the recorded head, its body is one byte repeated.
 fn long_inner(flow: &Flow, inner: &Inner<'_>, head: &[u8], length: usize) -> Option<Vec<u8>> {
     let entity = flow.names.get("Q.sndId")?;
-    let corr = bytes(&inner.step["corr_id"]);
     let authorization = usize::from(*head.get(3)?);
     let service = usize::from(inner.recorded.session.layout.service_signature && authorization > 0);
     let mut item = head.get(3..4 + authorization + service)?.to_vec();
-    put_short(&mut item, &corr).ok()?;
+    put_short(&mut item, inner.step.corr.as_ref()?).ok()?;
     put_short(&mut item, entity).ok()?;
     item.extend_from_slice(b"SEND F ");
     let fills = [b'-', b'x', b'p', b'a', b'm', b'.', b'0', 0].into_iter();
@@ -310,20 +290,20 @@ fn long_inner(flow: &Flow, inner: &Inner<'_>, head: &[u8], length: usize) -> Opt
         let mut item = item.clone();
         item.resize(length.checked_sub(3)?, fill);
         let whole = pack_one(&item).ok()?;
-        is_recorded(inner.step, &whole).then_some(item)
+        inner.step.is_recorded(&whole).then_some(item)
     })
 }
 
 /// PFWD's or RFWD's part before the sealed command.
-pub fn forward_head(version: u16, key: &[u8]) -> Vec<u8> {
+pub(super) fn forward_head(version: u16, key: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     put_u16(&mut out, version);
-    put_short(&mut out, key).unwrap();
-    out
+    put_short(&mut out, key).ok()?;
+    Some(out)
 }
 
 /// An RFWD as we are the proxy. `plain` is what the session's secret encrypts.
-pub fn rfwd(side: &Side, corr: &CorrId, plain: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn rfwd(side: &Side, corr: &CorrId, plain: &[u8]) -> Option<Vec<u8>> {
     let sealed = boxes::seal(side.secret.as_ref()?, &nonce_from_corr(corr), plain);
     let command = [b"RFWD ".as_slice(), &sealed].concat();
     let unsigned = Unsigned { corr: corr.clone(), entity: EntityId::EMPTY, command };
@@ -331,7 +311,12 @@ pub fn rfwd(side: &Side, corr: &CorrId, plain: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Client layers that were recorded by their hash only, made again from what their step says.
-pub fn odd_layer(own: &X25519Secret, router: &X25519Public, corr: &CorrId, what: &str) -> Option<Vec<u8>> {
+pub(super) fn odd_layer(
+    own: &X25519Secret,
+    router: &X25519Public,
+    corr: &CorrId,
+    what: &str,
+) -> Option<Vec<u8>> {
     let secret = own.dh(router);
     let nonce = nonce_from_corr(corr);
     let ping = [&[0, 1, b'a', 0], b"PING".as_slice()].concat();

@@ -1,0 +1,1 @@
+//! Flows at versions of which only the differences were recorded.
