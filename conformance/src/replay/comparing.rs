@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sxlab_protocol::crypto::boxes::{TAG, nonce_from_msg, open_padded};
+use sxlab_protocol::crypto::hash::md5;
 use sxlab_protocol::crypto::keys::{SharedSecret, X25519Secret};
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::response::{NotifierIds, Response};
@@ -19,6 +20,9 @@ use super::{Mismatch, equal};
 
 /// The bytes of a message id.
 const ID: usize = 24;
+
+/// Queues of a flow among which those of a hash are looked for.
+const MOST_HASHED: usize = 12;
 
 /// What a comparison needs to know, and learns.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +88,11 @@ pub(super) fn tag(command: &[u8]) -> String {
 }
 
 /// The recorded transmission of a step, and whether its command is complete.
-pub(super) fn recorded_item(flow: &Flow, step: &Step, session: &Session) -> Result<(Received, bool), Mismatch> {
+pub(super) fn recorded_item(
+    flow: &Flow,
+    step: &Step,
+    session: &Session,
+) -> Result<(Received, bool), Mismatch> {
     let (head, complete) = step.bytes().ok_or("the step has no bytes")?;
     let received = match read_transmission(session, head) {
         // Some heads end inside an id or the tag.
@@ -124,8 +132,8 @@ impl Knowledge {
                 theirs.command = command;
             }
         }
-        let ours =
-            read_transmission(session, item).map_err(|e| Mismatch::said(format!("not a transmission: {e}")))?;
+        let ours = read_transmission(session, item)
+            .map_err(|e| Mismatch::said(format!("not a transmission: {e}")))?;
         if !ours.right_session {
             return Err("another session's id inside".into());
         }
@@ -264,6 +272,21 @@ impl Knowledge {
                 self.same_info(&got, &expected)?;
                 Ok(true)
             }
+            Response::Soks(got) | Response::Ends(got) => {
+                let (Response::Soks(expected) | Response::Ends(expected)) =
+                    decode(&theirs.command, recorded)?
+                else {
+                    return Err("not SOKS or ENDS".into());
+                };
+                equal("count", got.count, expected.count)?;
+                if session.layout.service_hash {
+                    let queues = self.hashed(flow, &expected.hash).ok_or("a recorded hash of no queues")?;
+                    equal("number of queues in the hash", got.count, queues.len() as i64)?;
+                    equal("hash", got.hash, hash_of(&queues))?;
+                    self.names.learn(&expected.hash, &got.hash)?;
+                }
+                Ok(false)
+            }
             // Long answers were recorded by their hash.
             _ => Ok(!complete && matches!(step.content, Content::Head { sha256: None, .. })),
         }
@@ -287,6 +310,19 @@ impl Knowledge {
             Some(recorded) => self.names.learn(recorded, queue.as_bytes()),
             None => Ok(()),
         }
+    }
+
+    /// Our ids of the queues or notifiers whose ids, as recorded, have this hash.
+    fn hashed(&self, flow: &Flow, hash: &[u8; 16]) -> Option<Vec<Vec<u8>>> {
+        let of_queues = |name: &str| name.ends_with(".rcvId") || name.ends_with(".notifierId");
+        let ids: Vec<_> = flow.names.iter().filter(|(name, _)| of_queues(name)).map(|(_, id)| id).collect();
+        let chosen = |which: u32| {
+            let ids = ids.iter().enumerate().filter(|(at, _)| which >> at & 1 == 1);
+            ids.map(|(_, id)| id.to_vec()).collect::<Vec<_>>()
+        };
+        let all = 1_u32.checked_shl(u32::try_from(ids.len().min(MOST_HASHED)).ok()?)?;
+        let found = (0..all).map(chosen).find(|chosen| hash_of(chosen) == *hash)?;
+        Some(found.iter().map(|id| self.names.ours(id)).collect())
     }
 
     fn learn_notifier(
@@ -321,6 +357,16 @@ impl Knowledge {
         }
         equal("state", masked.as_str(), expected)
     }
+}
+
+/// The XOR of the MD5 of ids.
+fn hash_of(ids: &[Vec<u8>]) -> [u8; 16] {
+    ids.iter().fold([0; 16], |mut hash, id| {
+        for (all, one) in hash.iter_mut().zip(md5(id)) {
+            *all ^= one;
+        }
+        hash
+    })
 }
 
 /// A decrypted body against the recorded one; times are not compared.

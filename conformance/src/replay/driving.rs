@@ -5,17 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use sxlab_protocol::crypto::keys::{AuthPublicKey, AuthSecretKey, X25519Public};
+use sxlab_protocol::crypto::keys::{AuthPublicKey, AuthSecretKey, SharedSecret, X25519Public};
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::error::{BlockingInfo, BlockingReason, Notice};
 use sxlab_protocol::smp::forward;
 use sxlab_protocol::smp::response::Response;
-use sxlab_protocol::transport::{BLOCK_SIZE, Unsigned, authorize, content, read_transmission, unpack};
+use sxlab_protocol::transport::{BLOCK_SIZE, Session, content, read_transmission, unpack};
 use sxlab_protocol::wire::{CorrId, EntityId, RouterAddress};
 
 use super::comparing::{Knowledge, describe};
 use super::recording::{Direction, Flow, Step};
-use super::sending::{Forward, Side, full_item, rebuild};
+use super::sending::{Forward, Side, full_item, rebuild, recorded_key, with_command};
 use super::sites::Sites;
 use super::wires::{Connection, Wires};
 use super::{Difference, Mismatch, Outcome};
@@ -55,9 +55,18 @@ pub(super) struct Replay<'a> {
 /// A queue whose making was not recorded.
 pub(super) struct Made {
     pub(super) queue: EntityId,
-    /// Its notifier's id and key.
-    pub(super) notifier: Option<(EntityId, AuthSecretKey)>,
+    pub(super) notifier: Option<MadeNotifier>,
     pub(super) key: AuthSecretKey,
+}
+
+/// Its notifier.
+pub(super) struct MadeNotifier {
+    pub(super) id: EntityId,
+    pub(super) key: AuthSecretKey,
+    /// Decrypts its notifications.
+    pub(super) secret: SharedSecret,
+    /// The recorded block that its notification came in the place of.
+    pub(super) told: Option<u64>,
 }
 
 impl<'a> Replay<'a> {
@@ -139,7 +148,11 @@ impl<'a> Replay<'a> {
         let mut steps = 1;
         let result = match step.dir {
             Direction::Receive => {
-                if step.plain { self.router_hello(step) } else { self.receive(step) }
+                if step.plain {
+                    self.router_hello(step)
+                } else {
+                    self.receive(step)
+                }
             }
             Direction::Send if step.plain => self.client_hello(step),
             Direction::Send => {
@@ -264,6 +277,10 @@ impl<'a> Replay<'a> {
     /// The next block that comes on a connection.
     pub(super) fn read(&mut self, conn: &str) -> Result<Vec<Vec<u8>>, Mismatch> {
         let connection = self.connections.get_mut(conn).ok_or("not connected")?;
+        if let Some(items) = connection.ahead.pop_front() {
+            return Ok(items);
+        }
+        let connection = self.connections.get_mut(conn).ok_or("not connected")?;
         let block = match self.wires.expect(connection.line) {
             Some(block) => block,
             None if self.wires.is_closed(connection.line) => return Err("the router closed".into()),
@@ -295,21 +312,28 @@ impl<'a> Replay<'a> {
                 }
                 Command::Prxy { router, password } => {
                     let router = self.sites.relay(self.flow, &step.text, router, &mut self.wires)?;
-                    let command = Command::Prxy { router, password: password.clone() };
-                    return self.unauthorized(corr, &command, ours);
+                    let mut encoded = Vec::new();
+                    Command::Prxy { router, password: password.clone() }
+                        .encode(&ours.session.layout, &mut encoded)?;
+                    let key = recorded_key(self.flow, recorded, &whole).map(|key| (key, false));
+                    return with_command(&self.known.names, &received, encoded, ours, key, false)
+                        .ok_or_else(|| "an authorization that cannot be made again".into());
                 }
                 _ => {}
+            }
+            if let Some(key) = self.made_key(&received.entity) {
+                return with_command(
+                    &self.known.names,
+                    &received,
+                    received.command.clone(),
+                    ours,
+                    Some(&key),
+                )
+                .ok_or_else(|| "an authorization that cannot be made again".into());
             }
             self.known.sent.insert((step.conn.clone(), corr.as_bytes().to_vec()), command);
         }
         Ok(rebuild(self.flow, &self.known.names, &whole, recorded, ours, &step.text))
-    }
-
-    fn unauthorized(&self, corr: CorrId, command: &Command, ours: &Side) -> Result<Vec<u8>, Mismatch> {
-        let mut encoded = Vec::new();
-        command.encode(&ours.session.layout, &mut encoded)?;
-        let unsigned = Unsigned { corr, entity: EntityId::EMPTY, command: encoded };
-        authorize(&ours.session, &unsigned, None, None).map_err(|e| Mismatch::said(e.to_string()))
     }
 
     /// Makes the recorded block `step` belongs to the current one of its connection.
@@ -320,7 +344,7 @@ impl<'a> Replay<'a> {
             return Ok(());
         }
         self.skip_unrecorded(step)?;
-        let items = self.read(&step.conn)?;
+        let items = if self.is_unordered(step) { self.pick(step)? } else { self.read(&step.conn)? };
         self.late(step);
         self.connection(step)?.current = Some((recorded, items));
         Ok(())
@@ -344,8 +368,12 @@ impl<'a> Replay<'a> {
                 of.to_string(),
             ));
         }
-        let item = items.get(step.item).ok_or("a recorded item beyond its block")?.clone();
-        self.compare(step, &item)
+        let item = items.get(self.place(step, items)).ok_or("a recorded item beyond its block")?.clone();
+        if self.is_notified(step) {
+            return self.notified(step);
+        }
+        self.compare(step, &item)?;
+        self.delete_rest(step)
     }
 
     /// Compares a transmission with the recorded one, and keeps what later steps need.
@@ -373,8 +401,8 @@ impl<'a> Replay<'a> {
         &mut self,
         step: &Step,
         item: &[u8],
-        session: &sxlab_protocol::transport::Session,
-        secret: Option<&sxlab_protocol::crypto::keys::SharedSecret>,
+        session: &Session,
+        secret: Option<&SharedSecret>,
     ) -> Result<(), Mismatch> {
         let received = read_transmission(session, item)?;
         let conn = &step.conn;
@@ -431,6 +459,11 @@ impl<'a> Replay<'a> {
         if what.starts_with("100 queues made with NEW and NKEY") {
             return self.make_notified_queues(step);
         }
+        if what.starts_with("connection closed by server instead of") {
+            let line = self.connection(step)?.line;
+            let closed = self.wires.wait_closed(line);
+            return if closed { Ok(()) } else { Err("the router did not close".into()) };
+        }
         if what.starts_with("failed: SSLError") {
             return match self.connect(&step.conn)? {
                 Ok(()) => Err("the router accepts in TLS what was refused".into()),
@@ -453,9 +486,16 @@ impl<'a> Replay<'a> {
     /// What came on a connection and was not recorded.
     pub(super) fn unexpected(&mut self, conn: &str) -> Result<(), Mismatch> {
         let Some(connection) = self.connections.get_mut(conn) else { return Ok(()) };
-        let Some(block) = self.wires.take(connection.line) else { return Ok(()) };
+        let block = match connection.ahead.pop_front() {
+            Some(items) => Some(Ok(items)),
+            None => self.wires.take(connection.line).map(Err),
+        };
+        let Some(block) = block else { return Ok(()) };
         let Some(open) = connection.open.as_mut() else { return Err("a block came".into()) };
-        let items = open.read(&block)?;
+        let items = match block {
+            Ok(items) => items,
+            Err(block) => open.read(&block)?,
+        };
         let shown: Vec<_> =
             items.iter().map(|item| describe(item, &open.ours.session, &self.known.names)).collect();
         Err(Mismatch::said(format!("came and was not recorded: {}", shown.join("; "))))

@@ -63,9 +63,10 @@ impl Replay<'_> {
             session: session(received.entity.as_bytes().to_vec(), version),
             router_key: None,
             secret: None,
+            service: None,
         };
         let version = self.version_inside(version);
-        let own = Side { session: session(relay, version), router_key, secret: None };
+        let own = Side { session: session(relay, version), router_key, secret: None, service: None };
         let inner = Inner { step: inner, recorded: theirs, ours: own };
         let (key, sealed, forward) = seal_inner(self.flow, &self.known.names, &inner, corr)
             .ok_or("an inner content that was not recorded in full")?;
@@ -73,14 +74,8 @@ impl Replay<'_> {
         let command =
             [b"PFWD ".as_slice(), &forward_head(version, &key.spki()).ok_or("a long key")?, &sealed].concat();
         let before = head.len().saturating_sub(received.command.len());
-        let empty = rebuild(
-            self.flow,
-            &self.known.names,
-            head.get(..before).unwrap_or_default(),
-            recorded,
-            ours,
-            "",
-        );
+        let empty =
+            rebuild(self.flow, &self.known.names, head.get(..before).unwrap_or_default(), recorded, ours, "");
         Ok([empty, command].concat())
     }
 
@@ -166,8 +161,7 @@ impl Replay<'_> {
         put_short(&mut item, corr.as_bytes())?;
         put_short(&mut item, &self.known.names.ours(sender))?;
         item.extend_from_slice(b"SEND F x");
-        let plain =
-            content([item.as_slice()].into_iter()).map_err(|e| Mismatch::said(e.to_string()))?;
+        let plain = content([item.as_slice()].into_iter()).map_err(|e| Mismatch::said(e.to_string()))?;
         let nonce = boxes::nonce_from_corr(corr);
         Ok(boxes::seal_padded(&own.dh(router), &nonce, &plain, forward::FORWARD_SIZE)?)
     }

@@ -1,5 +1,7 @@
 //! The handshakes of a flow: hellos compared, and made again for our router and version.
 
+use std::collections::VecDeque;
+
 use sxlab_protocol::crypto::chain::BlockChains;
 use sxlab_protocol::crypto::keys::{AuthPublicKey, X25519Secret};
 use sxlab_protocol::smp::version::Layout;
@@ -8,10 +10,10 @@ use sxlab_protocol::wire::{VersionRange, pad, unpad};
 
 use super::driving::Replay;
 use super::recording::{Direction, Step};
-use super::sending::Side;
+use super::sending::{Side, SideService};
 use super::sites::named_identity;
 use super::wires::{Chains, Connection, Open};
-use super::{Mismatch, equal};
+use super::{Mismatch, equal, services};
 use crate::target::{Dial, NoConnection};
 
 /// The client's session key where a flow of a version without such keys is replayed at another one.
@@ -20,9 +22,10 @@ const OTHER_KEY: [u8; 32] = [0x2a; 32];
 impl Replay<'_> {
     /// Application protocols that a connection's client offered.
     fn alpn(&self, conn: &str) -> Vec<Vec<u8>> {
-        let note = self.flow.steps.iter().find(|step| {
-            step.conn == conn && step.dir == Direction::Note && step.text.starts_with("ALPN ")
-        });
+        let note =
+            self.flow.steps.iter().find(|step| {
+                step.conn == conn && step.dir == Direction::Note && step.text.starts_with("ALPN ")
+            });
         if let Some(names) = note.and_then(|step| step.text.strip_prefix("ALPN ")) {
             let names = names.trim_end_matches(" only").trim_end_matches(" (client order)");
             return names.split(", ").map(|name| name.as_bytes().to_vec()).collect();
@@ -37,7 +40,8 @@ impl Replay<'_> {
     pub(super) fn connect(&mut self, conn: &str) -> Result<Result<(), String>, Mismatch> {
         let to = self.sites.of_connection(self.flow, conn, &mut self.wires)?;
         self.dialed.insert(conn.to_owned(), to.clone());
-        let dial = Dial { alpn: self.alpn(conn), to, ..Dial::default() };
+        let identity = services::presented(self.flow, conn)?.and_then(|presented| presented.in_tls);
+        let dial = Dial { alpn: self.alpn(conn), identity, to };
         let (line, tls) = match self.wires.connect(&dial) {
             Ok(connected) => connected,
             Err(NoConnection::Tls(refused)) => return Ok(Err(refused)),
@@ -51,14 +55,8 @@ impl Replay<'_> {
             equal("application protocol", &chosen, &session.alpn)?;
             self.known.names.learn(&session.id, &tls.session_id)?;
         }
-        let connection = Connection {
-            line,
-            session_id: tls.session_id,
-            router_key: None,
-            open: None,
-            current: None,
-            inbox: Vec::new(),
-        };
+        let connection =
+            Connection { line, session_id: tls.session_id, router_key: None, open: None, current: None };
         self.connections.insert(conn.to_owned(), connection);
         Ok(Ok(()))
     }
@@ -116,16 +114,29 @@ impl Replay<'_> {
 
     pub(super) fn client_hello(&mut self, step: &Step) -> Result<(), Mismatch> {
         let (recorded, complete) = step.bytes().ok_or("a hello without bytes")?;
-        if !complete {
-            return Err("a hello that was not recorded in full".into());
-        }
-        let hello = self.hello_again(step, recorded)?;
+        let presented = services::presented(self.flow, &step.conn)?;
+        let recorded = match &presented {
+            Some(presented) => presented.hello(recorded, self.flow.version)?,
+            None if complete => recorded.to_vec(),
+            None => return Err("a hello that was not recorded in full".into()),
+        };
+        let hello = self.hello_again(step, &recorded)?;
+        let recorded_service = presented.as_ref().map(|presented| SideService {
+            fingerprint: self.flow.service_fingerprint,
+            key: presented.key.clone(),
+        });
+        let our_service = match presented {
+            Some(presented) => {
+                Some(SideService { fingerprint: Some(presented.fingerprint()?), key: presented.key })
+            }
+            None => None,
+        };
         let session = self.flow.sessions.get(&step.conn).cloned().unwrap_or_default();
         let connection = self.connection(step)?;
         let version = |hello: &[u8]| hello.first_chunk().map_or(0, |version| u16::from_be_bytes(*version));
-        let side = |id, hello: &[u8], router_key, secret| {
+        let side = |id, hello: &[u8], router_key, secret, service| {
             let session = Session { id, layout: Layout::of(version(hello)) };
-            Side { session, router_key, secret }
+            Side { session, router_key, secret, service }
         };
         let own = session.client_key.clone().unwrap_or_else(|| X25519Secret::from_bytes(OTHER_KEY));
         let decoded = ClientHello::decode(&hello).ok();
@@ -137,13 +148,13 @@ impl Replay<'_> {
             (Some(own), Some(key)) => Some(own.dh(key)),
             _ => None,
         };
-        let ours = side(connection.session_id.clone(), &hello, connection.router_key, secret.clone());
+        let ours = side(connection.session_id.clone(), &hello, connection.router_key, secret.clone(), our_service);
         let encrypted = ours.session.layout.block_encryption && decoded.is_some_and(|hello| !hello.proxy);
         let chains = secret.filter(|_| encrypted).map(|secret| {
             let (receive, send) = BlockChains::init(&connection.session_id, &secret);
             Chains { send, receive }
         });
-        let recorded = side(session.id, recorded, session.router_key, recorded_secret);
+        let recorded = side(session.id, &recorded, session.router_key, recorded_secret, recorded_service);
         connection.open = Some(Open { recorded, ours, chains });
         let line = connection.line;
         self.wires.write(line, &pad(&hello, BLOCK_SIZE)?);

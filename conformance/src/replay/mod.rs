@@ -4,23 +4,22 @@
 //! |---|---|
 //! | [`recording`] | reads recordings |
 //! | [`rules`] | says what is compared, as data |
-//! | [`matrix`] | flows at versions of which only the differences were recorded |
 //! | `names` | puts our random values in the place of the recorded ones, and back |
 //! | `wires` | connections and their blocks |
 //! | `sites` | the routers of a flow |
 //! | `sending` | makes recorded transmissions again for our sessions |
 //! | `comparing` | compares what comes back |
-//! | `driving` | follows a flow's steps; `handshakes`, `forwarding` of commands by proxies, steps `unrecorded` in full |
+//! | `driving` | follows a flow's steps; `handshakes`, `forwarding` of commands by proxies, `services`, steps `unrecorded` in full |
 
 mod comparing;
 mod driving;
 mod forwarding;
 mod handshakes;
-pub mod matrix;
 mod names;
 pub mod recording;
 pub mod rules;
 mod sending;
+mod services;
 mod sites;
 mod unrecorded;
 mod wires;

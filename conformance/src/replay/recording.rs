@@ -47,6 +47,8 @@ pub struct Flow {
     pub steps: Vec<Step>,
     /// Sizes of blocks of which not all was recorded.
     pub sizes: Sizes,
+    /// SHA-256 of the certificate of the flow's service.
+    pub service_fingerprint: Option<[u8; 32]>,
 }
 
 /// What was recorded of a session.
@@ -299,23 +301,18 @@ impl Flow {
         }
         top.need("steps", top.get("steps"))?;
         let steps = top.list("steps")?;
-        let steps =
-            steps.into_iter().map(|(step, key)| Step::read(&Object::of(step, &key)?)).collect::<Result<_, _>>()?;
+        let steps = steps
+            .into_iter()
+            .map(|(step, key)| Step::read(&Object::of(step, &key)?))
+            .collect::<Result<_, _>>()?;
         let (settings, unknown_settings, relay) = read_settings(&top)?;
         let scenario = top.text("scenario")?.unwrap_or_default().to_owned();
         let sizes = Sizes::read(&top)?;
-        Ok(Flow {
-            scenario,
-            version,
-            settings,
-            unknown_settings,
-            relay,
-            sessions,
-            names,
-            keys,
-            steps,
-            sizes,
-        })
+        let service_fingerprint = match top.get("extra") {
+            Some(extra) => Object::of(extra, "extra")?.array("service_certificate_fingerprint_sha256")?,
+            None => None,
+        };
+        Ok(Flow { scenario, version, settings, unknown_settings, relay, sessions, names, keys, steps, sizes })
     }
 
     /// The X25519 secret key with this public key.

@@ -8,9 +8,10 @@ use sxlab_protocol::crypto::keys::{
 };
 use sxlab_protocol::smp::command::{Command, LinkData};
 use sxlab_protocol::transport::{
-    Authorization, Received, Session, Unsigned, authorize, content, pack_one, read_transmission, unpack,
+    Authorization, Received, Session, Unsigned, authorize, content, pack_one, read_transmission,
+    text_for_service, unpack,
 };
-use sxlab_protocol::wire::{CorrId, EntityId, LinkId, pad, put_short, put_u16};
+use sxlab_protocol::wire::{CorrId, EntityId, LinkId, pad, put_opt, put_short, put_u16};
 
 use super::names::Names;
 use super::recording::{Direction, Flow, Step};
@@ -23,6 +24,23 @@ pub(super) struct Side {
     pub(super) router_key: Option<X25519Public>,
     /// Shared by the client's and the router's session keys.
     pub(super) secret: Option<SharedSecret>,
+    /// What the client signs with as a service.
+    pub(super) service: Option<SideService>,
+}
+
+/// A service at one end of a session.
+#[derive(Clone, Debug)]
+pub(super) struct SideService {
+    /// Of some recorded services it is not known.
+    pub(super) fingerprint: Option<[u8; 32]>,
+    pub(super) key: Ed25519Secret,
+}
+
+impl Side {
+    /// What a queue's key authorizes beside a service's signature, where that is known.
+    fn text_for_service(&self, text: &[u8]) -> Option<Vec<u8>> {
+        Some(text_for_service(self.service.as_ref()?.fingerprint.as_ref()?, text))
+    }
 }
 
 fn make(key: &AuthSecretKey, side: &Side, corr: &CorrId, text: &[u8]) -> Option<Vec<u8>> {
@@ -34,6 +52,46 @@ fn make(key: &AuthSecretKey, side: &Side, corr: &CorrId, text: &[u8]) -> Option<
             authenticator::make(&secret, &nonce_from_corr(corr), text).to_vec()
         }
     })
+}
+
+/// The key that a recorded transmission was authorized with beside a service's signature, and whether it authorized what
+/// it has to. Of a service whose certificate is not known, the key is assumed to be the one that the command or the
+/// entity's name tells.
+fn key_beside_service<'a>(
+    flow: &'a Flow,
+    side: &Side,
+    received: &Received,
+) -> Option<(&'a AuthSecretKey, bool)> {
+    received.service_signature?;
+    let service = side.service.as_ref()?;
+    if service.fingerprint.is_none() {
+        let named = received.command.strip_prefix(b"NEW ");
+        let in_command = flow.keys.values().find(|key| {
+            named.is_some_and(|named| {
+                named.get(1..).is_some_and(|spki| spki.starts_with(&key.public().spki()))
+            })
+        });
+        let entity = flow.names.iter().find(|(_, id)| *id == received.entity.as_bytes());
+        let name = entity.and_then(|(name, _)| match name.split_once('.')? {
+            (notifier, "notifierId") => Some(format!("{notifier}.ntfAuth")),
+            (queue, "rcvId") => Some(format!("{queue}.rcvAuth")),
+            _ => None,
+        });
+        return Some((in_command.or(name.and_then(|name| flow.keys.get(&name)))?, true));
+    }
+    let present = received.authorization.as_ref()?.as_bytes();
+    let texts = [(side.text_for_service(&received.text)?, true), (received.text.clone(), false)];
+    texts.into_iter().find_map(|(text, right)| {
+        let made =
+            |key: &&AuthSecretKey| make(key, side, &received.corr, &text).is_some_and(|m| m == present);
+        Some((flow.keys.values().find(made)?, right))
+    })
+}
+
+/// Whether a recorded transmission has a service signature that holds.
+fn signed_by_service<'a>(side: &'a Side, received: &Received) -> Option<&'a SideService> {
+    let (signature, service) = received.service_signature.zip(side.service.as_ref())?;
+    service.key.public().verify(&received.text, &signature).then_some(service)
 }
 
 /// The key that a recorded transmission was authorized with. Authenticators for a router whose key was not recorded
@@ -84,22 +142,33 @@ pub(super) fn rebuild(
     let tail = received.text.get(inside..).unwrap_or_default();
     let (head, _) = item.split_at(item.len().saturating_sub(tail.len()));
     let tail = names.ours(tail);
-    let plain = || [head, &tail].concat();
-    let Some(key) = key_of(flow, recorded, &received, what) else { return plain() };
     let mut text = Vec::new();
     if !layout.session_id_on_wire && put_short(&mut text, &ours.session.id).is_err() {
-        return plain();
+        return [head, &tail].concat();
     }
     text.extend_from_slice(&tail);
-    let made = make(key, ours, &received.corr, &text);
-    match (made, head.first()) {
-        // The bytes after the authorization are the service signature's place.
-        (Some(made), Some(length)) => {
-            let rest = head.get(1 + made.len()..).unwrap_or_default();
-            [&[*length], made.as_slice(), rest, &tail].concat()
-        }
-        _ => plain(),
+    let mut head = head.to_vec();
+    // The signature is what the head ends in.
+    if let Some(service) = signed_by_service(recorded, &received)
+        && let Some(place) = head.last_chunk_mut::<SIGNATURE>()
+    {
+        *place = service.key.sign(&text);
     }
+    let key = match key_beside_service(flow, recorded, &received) {
+        Some((key, true)) => {
+            text = ours.text_for_service(&text).unwrap_or(text);
+            Some(key)
+        }
+        Some((key, false)) => Some(key),
+        None => key_of(flow, recorded, &received, what),
+    };
+    // The authorization comes after its length.
+    if let Some(made) = key.and_then(|key| make(key, ours, &received.corr, &text))
+        && let Some(place) = head.get_mut(1..1 + made.len())
+    {
+        place.copy_from_slice(&made);
+    }
+    [head, tail].concat()
 }
 
 /// The same where our session has another version than the recorded one: a command that is one is encoded for it.
@@ -119,29 +188,54 @@ fn other_version(
         }
         Err(_) => received.command.clone(),
     };
-    let present = received.authorization.as_ref();
-    let key = key_of(flow, recorded, received, what);
-    let unsigned = Unsigned {
-        corr: received.corr.clone(),
-        entity: EntityId::new(&names.ours(received.entity.as_bytes())).ok()?,
-        command: names.ours(&command),
-    };
-    let item = authorize(&ours.session, &unsigned, key, ours.router_key.as_ref()).ok()?;
-    match present {
-        Some(present) if key.is_none() && !present.is_none() => {
-            // An authorization that nobody's key made stays as it was.
-            let mut out = Vec::new();
-            put_short(&mut out, present.as_bytes()).ok()?;
-            if ours.session.layout.service_signature {
-                out.push(b'0');
-            }
-            out.extend_from_slice(item.get(1..)?);
-            Some(out)
-        }
-        Some(_) => Some(item),
-        // An authorization of a length that none has: only the version is other.
-        None => None,
+    let key = key_beside_service(flow, recorded, received);
+    let key = key.or(key_of(flow, recorded, received, what).map(|key| (key, false)));
+    let signs = signed_by_service(recorded, received).is_some();
+    with_command(names, received, names.ours(&command), ours, key, signs)
+}
+
+/// The key that a recorded transmission was authorized with, by its bytes.
+pub(super) fn recorded_key<'a>(flow: &'a Flow, side: &Side, item: &[u8]) -> Option<&'a AuthSecretKey> {
+    key_of(flow, side, &read_transmission(&side.session, item).ok()?, "")
+}
+
+/// A recorded transmission with another command, authorized with `key` (and whether for a service as well); an
+/// authorization that nobody's key made stays as it was. `signs` is whether a service signs.
+pub(super) fn with_command(
+    names: &Names,
+    received: &Received,
+    command: Vec<u8>,
+    ours: &Side,
+    key: Option<(&AuthSecretKey, bool)>,
+    signs: bool,
+) -> Option<Vec<u8>> {
+    let present = received.authorization.as_ref()?;
+    let entity = EntityId::new(&names.ours(received.entity.as_bytes())).ok()?;
+    let unsigned = Unsigned { corr: received.corr.clone(), entity, command };
+    let plain = authorize(&ours.session, &unsigned, None, None).ok()?;
+    let tail = plain.get(1..)?;
+    let layout = &ours.session.layout;
+    let mut text = Vec::new();
+    if !layout.session_id_on_wire {
+        put_short(&mut text, &ours.session.id).ok()?;
     }
+    text.extend_from_slice(tail);
+    let authorization = match key {
+        Some((key, true)) => make(key, ours, &received.corr, &ours.text_for_service(&text)?)?,
+        Some((key, false)) => make(key, ours, &received.corr, &text)?,
+        None => present.as_bytes().to_vec(),
+    };
+    let signature = match &ours.service {
+        Some(service) if signs => Some(service.key.sign(&text)),
+        _ => received.service_signature,
+    };
+    let mut out = Vec::new();
+    put_short(&mut out, &authorization).ok()?;
+    if layout.service_signature && !authorization.is_empty() {
+        put_opt(&mut out, signature, |out, signature| put_short(out, &signature)).ok()?;
+    }
+    out.extend_from_slice(tail);
+    Some(out)
 }
 
 /// The key of the last command before `step` that succeeded for the same entity.
@@ -236,6 +330,9 @@ pub(super) struct Inner<'a> {
     pub(super) recorded: Side,
     pub(super) ours: Side,
 }
+
+/// The bytes of a service's signature.
+const SIGNATURE: usize = 64;
 
 /// The padded content that a client encrypts for the relay, in bytes.
 const INNER: usize = 16226;

@@ -32,9 +32,9 @@ pub(super) fn named_identity(hello: &[u8]) -> Option<&[u8]> {
 }
 
 fn hello<'a>(flow: &'a Flow, conn: Option<&str>) -> Option<&'a Step> {
-    flow.steps.iter().find(|step| {
-        step.dir == Direction::Send && step.plain && conn.is_none_or(|conn| step.conn == conn)
-    })
+    flow.steps
+        .iter()
+        .find(|step| step.dir == Direction::Send && step.plain && conn.is_none_or(|conn| step.conn == conn))
 }
 
 fn identity_in(step: Option<&Step>) -> Vec<u8> {

@@ -3,17 +3,18 @@
 
 use std::collections::BTreeMap;
 
+use sxlab_protocol::crypto::boxes::open_padded;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, Ed25519Secret, X25519Secret};
 use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, NotifierKeys, QueueRequest};
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::transport::{Unsigned, authorize, content, pack_one, read_transmission};
 use sxlab_protocol::wire::{CorrId, EntityId};
 
-use super::Mismatch;
 use super::comparing::describe;
-use super::driving::{Made, Replay};
+use super::driving::{Made, MadeNotifier, Replay};
 use super::recording::{Direction, Step};
 use super::sending::Side;
+use super::{Mismatch, equal};
 
 /// The queues that get a message, `m` and their number.
 const WITH_MESSAGE: [usize; 5] = [0, 1, 150, 298, 299];
@@ -108,8 +109,7 @@ impl Replay<'_> {
             let dh = X25519Secret::from_bytes(seed(number, 4));
             let keys = NotifierKeys { auth_key: notifier.public(), dh_key: dh.public() };
             let owner = self.named_key(format!("Q{number}.rcvAuth"), number, 1);
-            let Response::Nid(ids) =
-                self.ask(&step.conn, recipient, &Command::NKey(keys), Some(&owner))?
+            let Response::Nid(ids) = self.ask(&step.conn, recipient, &Command::NKey(keys), Some(&owner))?
             else {
                 return Err("an NKEY without NID".into());
             };
@@ -117,20 +117,69 @@ impl Replay<'_> {
                 self.known.names.learn(recorded, ids.id.as_bytes())?;
             }
             if let Some(made) = self.made.last_mut() {
-                made.notifier = Some((ids.id, notifier));
+                let secret = dh.dh(&ids.dh_key);
+                made.notifier = Some(MadeNotifier { id: ids.id, key: notifier, secret, told: None });
             }
             self.send_message(&step.conn, sender, "m", true)?;
         }
         Ok(())
     }
 
-    /// Deletes the queues whose deletion was not recorded: those after the last recorded DEL.
-    pub(super) fn delete_rest(&mut self, conn: &str) -> Result<(), Mismatch> {
-        let deleted = self.flow.steps.iter().filter(|step| step.text == "DEL").count();
-        let rest: Vec<_> =
-            self.made.iter().skip(deleted).map(|made| (made.queue.clone(), made.key.clone())).collect();
+    /// The key of a queue whose making was not recorded, and neither was its key.
+    pub(super) fn made_key(&self, recorded: &EntityId) -> Option<AuthSecretKey> {
+        let ours = self.known.names.ours(recorded.as_bytes());
+        let made = self.made.iter().find(|made| made.queue.as_bytes() == ours)?;
+        made.notifier.as_ref().map(|_| made.key.clone())
+    }
+
+    /// Whether the step is one of the notifications of queues whose making was not recorded.
+    pub(super) fn is_notified(&self, step: &Step) -> bool {
+        step.text.starts_with("NMSG") && self.made.iter().any(|made| made.notifier.is_some())
+    }
+
+    /// Which notification comes when is free: each comes once, from a notifier that was made, and is of the recorded
+    /// length.
+    pub(super) fn notified(&mut self, step: &Step) -> Result<(), Mismatch> {
+        let side = self.own_side(&step.conn)?;
+        let current = self.connections.get_mut(&step.conn).and_then(|connection| connection.current.as_mut());
+        let (_, items) = current.ok_or("no block")?;
+        let recorded = step.length();
+        for item in items {
+            let received = read_transmission(&side.session, item)?;
+            equal("length", item.len(), recorded)?;
+            let Response::Nmsg { nonce, meta } = Response::decode(&received.command, &side.session.layout)?
+            else {
+                return Err("not NMSG".into());
+            };
+            let made = self
+                .made
+                .iter_mut()
+                .find(|made| made.notifier.as_ref().is_some_and(|notifier| notifier.id == received.entity));
+            let notifier = made.and_then(|made| made.notifier.as_mut()).ok_or("an unknown notifier")?;
+            open_padded(&notifier.secret, &nonce, &meta)?;
+            // The block's last step finds those of its first one.
+            let block = step.block.unwrap_or_default();
+            if notifier.told.is_some_and(|told| told != block) {
+                return Err("a notification that came before".into());
+            }
+            notifier.told = Some(block);
+        }
+        Ok(())
+    }
+
+    /// After the last recorded DEL, deletes the queues whose deletion was not recorded.
+    pub(super) fn delete_rest(&mut self, step: &Step) -> Result<(), Mismatch> {
+        if self.made.iter().all(|made| made.notifier.is_none()) {
+            return Ok(());
+        }
+        let recorded: Vec<_> = self.flow.steps.iter().filter(|step| step.text == "DEL").collect();
+        if recorded.last().is_none_or(|last| last.corr != step.corr) {
+            return Ok(());
+        }
+        let rest = self.made.iter().skip(recorded.len());
+        let rest: Vec<_> = rest.map(|made| (made.queue.clone(), made.key.clone())).collect();
         for (queue, key) in rest {
-            match self.ask(conn, queue, &Command::Del, Some(&key))? {
+            match self.ask(&step.conn, queue, &Command::Del, Some(&key))? {
                 Response::Ok => {}
                 answer => return Err(Mismatch::said(format!("DEL is answered {}", answer.tag()))),
             }
@@ -179,7 +228,7 @@ impl Replay<'_> {
                 None => CorrId::new(format!("unrecorded {at}").as_bytes())?,
             };
             let (entity, key, command) = match &made.notifier {
-                Some((notifier, key)) if notified => (notifier.clone(), key, b"NSUB".to_vec()),
+                Some(notifier) if notified => (notifier.id.clone(), &notifier.key, b"NSUB".to_vec()),
                 _ => (made.queue.clone(), &made.key, b"SUB".to_vec()),
             };
             let unsigned = Unsigned { corr, entity, command };
@@ -205,9 +254,8 @@ impl Replay<'_> {
 
     /// Sends the blocks that were sent after the last recorded one of this connection.
     pub(super) fn unrecorded_blocks(&mut self, at: usize, step: &Step, side: &Side) -> Result<(), Mismatch> {
-        let of_connection = |other: &&Step| {
-            other.conn == step.conn && other.dir == Direction::Send && other.of.is_some()
-        };
+        let of_connection =
+            |other: &&Step| other.conn == step.conn && other.dir == Direction::Send && other.of.is_some();
         let later = |other: &Step| other.block > step.block;
         let is_last = !self.flow.from(at).iter().filter(of_connection).any(later);
         if step.of.is_none() || !is_last || step.text.starts_with("NSUB") {

@@ -113,8 +113,8 @@ pub(super) struct Connection {
     pub(super) open: Option<Open>,
     /// The block that steps are compared with, by its recorded number.
     pub(super) current: Option<(u64, Vec<Vec<u8>>)>,
-    /// What came and was not asked for yet.
-    pub(super) inbox: Vec<Vec<u8>>,
+    /// Blocks that were read while another one was looked for.
+    pub(super) ahead: VecDeque<Vec<Vec<u8>>>,
 }
 
 /// A connection after its handshake.

@@ -30,15 +30,15 @@ pub fn flows() -> Option<Vec<(String, Flow)>> {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let names = names.iter().filter_map(|name| name.strip_suffix(".json"));
-    Some(names.filter(|name| !name.starts_with('_')).map(|name| (name.to_owned(), flow(name).unwrap())).collect())
+    Some(
+        names
+            .filter(|name| !name.starts_with('_'))
+            .map(|name| (name.to_owned(), flow(name).unwrap()))
+            .collect(),
+    )
 }
 
 /// A flow, by its name with its version.
 pub fn flow(name: &str) -> Option<Flow> {
     Some(Flow::read(&json(&format!("{name}.json"))?).unwrap())
-}
-
-/// What is said of the versions of which only differences were recorded.
-pub fn matrix() -> Option<Value> {
-    json("_matrix-by-version.json")
 }

@@ -1,1 +1,0 @@
-//! Flows at versions of which only the differences were recorded.
