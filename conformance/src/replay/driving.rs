@@ -148,7 +148,9 @@ impl<'a> Replay<'a> {
         let mut steps = 1;
         let result = match step.dir {
             Direction::Receive => {
-                if step.plain {
+                if step.plain && step.text.starts_with("third") {
+                    self.service_reply(step)
+                } else if step.plain {
                     self.router_hello(step)
                 } else {
                     self.receive(step)
@@ -327,7 +329,8 @@ impl<'a> Replay<'a> {
                     &received,
                     received.command.clone(),
                     ours,
-                    Some(&key),
+                    Some((&key, false)),
+                    false,
                 )
                 .ok_or_else(|| "an authorization that cannot be made again".into());
             }

@@ -55,8 +55,14 @@ impl Replay<'_> {
             equal("application protocol", &chosen, &session.alpn)?;
             self.known.names.learn(&session.id, &tls.session_id)?;
         }
-        let connection =
-            Connection { line, session_id: tls.session_id, router_key: None, open: None, current: None };
+        let connection = Connection {
+            line,
+            session_id: tls.session_id,
+            router_key: None,
+            open: None,
+            current: None,
+            ahead: VecDeque::new(),
+        };
         self.connections.insert(conn.to_owned(), connection);
         Ok(Ok(()))
     }
@@ -148,7 +154,8 @@ impl Replay<'_> {
             (Some(own), Some(key)) => Some(own.dh(key)),
             _ => None,
         };
-        let ours = side(connection.session_id.clone(), &hello, connection.router_key, secret.clone(), our_service);
+        let ours =
+            side(connection.session_id.clone(), &hello, connection.router_key, secret.clone(), our_service);
         let encrypted = ours.session.layout.block_encryption && decoded.is_some_and(|hello| !hello.proxy);
         let chains = secret.filter(|_| encrypted).map(|secret| {
             let (receive, send) = BlockChains::init(&connection.session_id, &secret);

@@ -312,7 +312,19 @@ impl Flow {
             Some(extra) => Object::of(extra, "extra")?.array("service_certificate_fingerprint_sha256")?,
             None => None,
         };
-        Ok(Flow { scenario, version, settings, unknown_settings, relay, sessions, names, keys, steps, sizes })
+        Ok(Flow {
+            scenario,
+            version,
+            settings,
+            unknown_settings,
+            relay,
+            sessions,
+            names,
+            keys,
+            steps,
+            sizes,
+            service_fingerprint,
+        })
     }
 
     /// The X25519 secret key with this public key.

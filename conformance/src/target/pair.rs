@@ -414,7 +414,8 @@ impl Instance for Running {
         let site = self.sites.get_mut(to).ok_or_else(nobody)?;
         let chain = site.identity.chain().ders.clone();
         let presented = how.identity.as_ref().map(|own| own.chain().ders.clone()).unwrap_or_default();
-        let session = site.core.accept_with_chain("client.test", session_id.clone(), alpn.is_some(), presented, now);
+        let session =
+            site.core.accept_with_chain("client.test", session_id.clone(), alpn.is_some(), presented, now);
         let line = Line(self.line(to, session));
         self.drive();
         Ok((line, Tls { session_id, alpn, chain }))
