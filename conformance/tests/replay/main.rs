@@ -122,7 +122,8 @@ fn planted_differences_are_found() {
 #[test]
 fn other_settings_are_found() {
     const SECOND: u64 = 1_000_000_000;
-    let cases: [(&str, fn(&mut Settings)); 5] = [
+    type Change = fn(&mut Settings);
+    let cases: [(&str, Change); 5] = [
         ("quota-v20", |settings| settings.quota = Some(3)),
         ("basic-auth-v20", |settings| settings.password = Some("another".to_owned())),
         ("ttl-expire-interval-v20", |settings| settings.message_ttl = Some(100 * SECOND)),
