@@ -10,6 +10,7 @@ use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::envelope::{ClientMessage, Envelope, MessageBody, NotificationMeta};
 use sxlab_protocol::smp::error::SmpError;
 use sxlab_protocol::smp::response::Response;
+use sxlab_protocol::smp::router::{Record, RecordKey};
 use sxlab_protocol::smp::version::{Layout, MAX, MIN};
 use sxlab_protocol::wire::{QueueAddress, Reader, RouterAddress, pad, unpad};
 
@@ -155,5 +156,20 @@ pub fn padding(bytes: &[u8]) {
     {
         assert_eq!(unpad(&block), Ok(content));
         assert_eq!(block.len(), bytes.len());
+    }
+}
+
+/// Records of a store: the first byte is the length of the key, which the value follows.
+pub fn record(bytes: &[u8]) {
+    let Some((key, value)) = bytes.split_first().and_then(|(n, rest)| rest.split_at_checked((*n).into()))
+    else {
+        return;
+    };
+    if let Ok(decoded) = RecordKey::decode(key) {
+        assert_eq!(decoded.encode(), key);
+    }
+    if let Ok(record) = Record::decode(key, value) {
+        assert_eq!(record.key().encode(), key);
+        assert_eq!(record.value(), value);
     }
 }

@@ -166,8 +166,7 @@ fn a_full_queue_whose_messages_expire_takes_messages_again() {
 
 /// How many notifications wait for the queue's notifier.
 fn notifications(core: &Router, q: &TestQueue) -> usize {
-    let mut store = core.store().clone();
-    store.by_recipient(&q.recipient).unwrap().notifier().unwrap().waiting.len()
+    core.store().by_recipient(&q.recipient).unwrap().notifier().unwrap().waiting.len()
 }
 
 #[test]

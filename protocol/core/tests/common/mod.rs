@@ -19,7 +19,9 @@ use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
 use sxlab_protocol::smp::envelope::MessageBody;
 use sxlab_protocol::smp::forward::Relay;
 use sxlab_protocol::smp::response::Response;
-use sxlab_protocol::smp::router::{DialFailure, QueueStore, Router, RouterConfig, RouterEvent};
+use sxlab_protocol::smp::router::{
+    Change, DialFailure, QueueStore, Record, Router, RouterConfig, RouterEvent,
+};
 use sxlab_protocol::transport::{
     Agreed, ClientHandshake, Unsigned, authorize, content, read_transmission, unpack,
 };
@@ -140,6 +142,34 @@ pub fn sender_key(version: u16, seed: u64) -> AuthSecretKey {
     key(if version == 6 { KeyType::Ed25519 } else { KeyType::X25519 }, seed)
 }
 
+impl Drop for World {
+    /// Whatever a test did: a router that restarts from the records of what changed has the same queues.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.sites.iter_mut().for_each(|site| check_journal(&mut site.core));
+        }
+    }
+}
+
+fn check_journal(core: &mut Router) {
+    let mut kept = BTreeMap::new();
+    for change in core.changes() {
+        match change {
+            Change::Put(record) => {
+                kept.insert(record.key().encode(), record.value());
+            }
+            Change::Delete(key) => assert!(kept.remove(&key.encode()).is_some(), "{key} was not there"),
+        }
+    }
+    let records = core.store().records().map(|record| (record.key().encode(), record.value()));
+    assert_eq!(records.collect::<BTreeMap<_, _>>(), kept, "the journal missed a change");
+    let mut restored = QueueStore::default();
+    for (key, value) in &kept {
+        restored.restore(Record::decode(key, value).unwrap()).unwrap();
+    }
+    assert!(restored.records().eq(core.store().records()));
+}
+
 impl World {
     /// One router with the default configuration and no clients yet.
     pub fn new() -> Self {
@@ -174,7 +204,7 @@ impl World {
         };
         let rng = ChaCha20Rng::from_rng(&mut self.rng);
         self.sites.push(Site {
-            core: Router::new(config, credentials, QueueStore::default(), rng),
+            core: Router::new(config, credentials, QueueStore::default().journaled(), rng),
             address,
             ends: BTreeMap::new(),
             writable: BTreeSet::new(),

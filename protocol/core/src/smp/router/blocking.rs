@@ -26,8 +26,7 @@ impl Router {
     /// that it had; `None` if there is no such queue.
     pub fn block_queue(&mut self, id: &EntityId, info: BlockingInfo) -> Option<Status> {
         let recipient = self.recipient_id(id)?;
-        let queue = self.store.by_recipient(&recipient)?;
-        let before = std::mem::replace(&mut queue.status, Status::Blocked(info));
+        let before = self.store.set_status(&recipient, Status::Blocked(info))?;
         if let Some(subscriber) = self.subscriber(&recipient) {
             let response = Response::Err(SmpError::Blocked(info));
             self.send(subscriber, vec![Reply { corr: CorrId::EMPTY, entity: recipient, response }]);
@@ -39,10 +38,9 @@ impl Router {
     /// status that it had; `None` if there is no such queue.
     pub fn unblock_queue(&mut self, id: &EntityId) -> Option<Status> {
         let recipient = self.recipient_id(id)?;
-        let queue = self.store.by_recipient(&recipient)?;
-        let before = queue.status;
+        let before = self.store.by_recipient(&recipient)?.status;
         if let Status::Blocked(_) = before {
-            queue.status = Status::Active;
+            self.store.set_status(&recipient, Status::Active);
             if let Some(subscriber) = self.subscriber(&recipient) {
                 self.deliver(subscriber, &recipient);
             }
@@ -50,7 +48,7 @@ impl Router {
         Some(before)
     }
 
-    fn recipient_id(&mut self, id: &EntityId) -> Option<EntityId> {
+    fn recipient_id(&self, id: &EntityId) -> Option<EntityId> {
         match self.store.by_sender(id) {
             Some((recipient, _)) => Some(recipient.clone()),
             None => self.store.by_recipient(id).map(|_| id.clone()),
@@ -59,7 +57,7 @@ impl Router {
 
     /// Why the queue that a verified command is about is blocked, if that refuses the command. SEND looks for itself, after
     /// the length of its body. A link that is not for this command is no link of it, blocked or not.
-    pub(super) fn blocked(&mut self, command: &Command, entity: &EntityId) -> Option<BlockingInfo> {
+    pub(super) fn blocked(&self, command: &Command, entity: &EntityId) -> Option<BlockingInfo> {
         let queue = match command {
             Command::Sub
             | Command::Key(_)
@@ -73,10 +71,12 @@ impl Router {
             | Command::Que => self.store.by_recipient(entity)?,
             Command::SKey(_) => self.store.by_sender(entity)?.1,
             Command::LKey(_) => {
-                let queue = self.store.by_link(&link_id(entity));
-                queue.filter(|queue| queue.mode == Some(QueueMode::Messaging))?
+                let linked = self.store.by_link(&link_id(entity));
+                linked.filter(|(_, queue)| queue.mode == Some(QueueMode::Messaging))?.1
             }
-            Command::LGet => self.store.by_link(&link_id(entity)).filter(|queue| for_everybody(queue))?,
+            Command::LGet => {
+                self.store.by_link(&link_id(entity)).filter(|(_, queue)| for_everybody(queue))?.1
+            }
             _ => return None,
         };
         queue.blocked()

@@ -234,15 +234,14 @@ impl Router {
 
     /// KEY by the recipient, SKEY by the sender of a messaging queue (RC-20, SN-1). The same key again is fine.
     fn secure(&mut self, entity: &EntityId, key: AuthPublicKey, by_sender: bool) -> Response {
-        let queue = if by_sender {
-            self.store
-                .by_sender(entity)
-                .map(|(_, queue)| queue)
-                .filter(|q| q.mode == Some(QueueMode::Messaging))
+        let recipient = if by_sender {
+            let messaging =
+                self.store.by_sender(entity).filter(|(_, queue)| queue.mode == Some(QueueMode::Messaging));
+            messaging.map(|(recipient, _)| recipient.clone())
         } else {
-            self.store.by_recipient(entity)
+            Some(entity.clone())
         };
-        if queue.is_some_and(|queue| queue.secure(key)) {
+        if recipient.is_some_and(|recipient| self.store.secure(&recipient, key)) {
             Response::Ok
         } else {
             Response::Err(SmpError::Auth)
@@ -251,12 +250,12 @@ impl Router {
 
     /// RKEY (RC-22): only for contact queues (D28).
     fn replace_keys(&mut self, entity: &EntityId, keys: Vec<AuthPublicKey>) -> Response {
-        match self.store.by_recipient(entity) {
-            Some(queue) if queue.mode == Some(QueueMode::Contact) => {
-                queue.recipient_keys = keys;
-                Response::Ok
-            }
-            _ => Response::Err(SmpError::Auth),
+        let contact =
+            self.store.by_recipient(entity).is_some_and(|queue| queue.mode == Some(QueueMode::Contact));
+        if contact && self.store.set_recipient_keys(entity, keys) {
+            Response::Ok
+        } else {
+            Response::Err(SmpError::Auth)
         }
     }
 
@@ -271,9 +270,7 @@ impl Router {
         if delivered.take_if(|delivered| id.is_empty() || delivered == id).is_none() {
             return Response::Err(SmpError::NoMsg);
         }
-        if let Some(queue) = self.store.by_recipient(entity) {
-            queue.remove(id);
-        }
+        self.store.remove(entity, id);
         if subscribed { self.next_message(session, entity).unwrap_or(Response::Ok) } else { Response::Ok }
     }
 
@@ -289,11 +286,8 @@ impl Router {
 
     /// OFF (RC-35).
     fn suspend(&mut self, entity: &EntityId) -> Response {
-        match self.store.by_recipient(entity) {
-            Some(queue) => {
-                queue.status = Status::Off;
-                Response::Ok
-            }
+        match self.store.set_status(entity, Status::Off) {
+            Some(_) => Response::Ok,
             None => Response::Err(SmpError::Auth),
         }
     }
@@ -343,18 +337,19 @@ impl Router {
             Status::Off => return Response::Err(SmpError::Auth),
             Status::Blocked(info) => return Response::Err(SmpError::Blocked(info)),
         }
-        if self.config.expire_on_send {
-            queue.expire(self.config.message_ttl, now);
-        }
         let recipient = recipient.clone();
         let first_use = queue.mode == Some(QueueMode::Messaging) && queue.sender_key.is_some();
+        if self.config.expire_on_send {
+            self.store.expire(&recipient, self.config.message_ttl, now);
+        }
         let notification = flags.notification.then(|| Notification { message: id.clone(), time: now });
-        let offered = queue.offer(Stored { id, time: now, content: Content::Message { flags, body } }, quota);
+        let message = Stored { id, time: now, content: Content::Message { flags, body } };
+        let Some(offered) = self.store.offer(&recipient, message, quota) else {
+            return Response::Err(SmpError::Auth);
+        };
         if let Some(notification) = notification.filter(|_| offered == Offered::Stored)
-            && let Some(notifier) = queue.notifier_mut()
+            && let Some(notifier) = self.store.notify(&recipient, notification)
         {
-            notifier.waiting.push_back(notification);
-            let notifier = notifier.id.clone();
             self.notify(notifier, now);
         }
         if first_use && offered == Offered::Stored {

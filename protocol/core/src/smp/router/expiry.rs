@@ -24,13 +24,7 @@ impl Router {
 
     /// Removes what expired from every queue, delivered messages that are not acknowledged among it (SN-15, SN-20).
     fn expire(&mut self, now: u64) {
-        let (message_ttl, notification_ttl) = (self.config.message_ttl, self.config.notification_ttl);
-        for queue in self.store.queues_mut() {
-            queue.expire(message_ttl, now);
-            if let Some(notifier) = queue.notifier_mut() {
-                notifier.expire(notification_ttl, now);
-            }
-        }
+        self.store.expire_all(self.config.message_ttl, self.config.notification_ttl, now);
     }
 
     /// Closes the clients without subscriptions that were not heard for too long (TR-38). Clients in their handshake

@@ -37,12 +37,9 @@ impl Router {
     /// LKEY (LK-1, LK-2).
     pub(super) fn secure_by_link(&mut self, entity: &EntityId, key: AuthPublicKey) -> Response {
         match self.store.by_link(&link_id(entity)) {
-            Some(queue) if queue.mode == Some(QueueMode::Messaging) => {
-                if queue.secure(key) {
-                    link_data(queue)
-                } else {
-                    Response::Err(SmpError::Auth)
-                }
+            Some((recipient, queue)) if queue.mode == Some(QueueMode::Messaging) => {
+                let (recipient, data) = (recipient.clone(), link_data(queue));
+                if self.store.secure(&recipient, key) { data } else { Response::Err(SmpError::Auth) }
             }
             _ => Response::Err(SmpError::Auth),
         }
@@ -51,7 +48,7 @@ impl Router {
     /// LGET (LK-3).
     pub(super) fn get_link(&mut self, entity: &EntityId) -> Response {
         match self.store.by_link(&link_id(entity)) {
-            Some(queue) if for_everybody(queue) => link_data(queue),
+            Some((_, queue)) if for_everybody(queue) => link_data(queue),
             _ => Response::Err(SmpError::Auth),
         }
     }

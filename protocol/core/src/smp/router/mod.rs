@@ -2,7 +2,9 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `queues` | queues and their messages: what survives a restart |
+//! | `queues` | what a router keeps of a queue |
+//! | `store` | all queues, and the journal of what changed |
+//! | `records` | what survives a restart, in bytes |
 //! | `sessions` | transport sessions: handshake, blocks in and out, what waits to be written |
 //! | `verify` | who may give a command |
 //! | `blocking` | queues that the operator blocked |
@@ -18,6 +20,11 @@
 //! Contract: after each call, drain [`Router::poll`]; for each session that it names as writable, write what
 //! [`Router::next_block`] gives; call [`Router::timeout`] when [`Router::next_timeout`] has come; read from a session
 //! only while [`Router::wants_block`]. Times are nanoseconds since the Unix epoch.
+//!
+//! A router whose state is durable has a store that is [`QueueStore::journaled`], and whoever runs it takes
+//! [`Router::changes`] after each call too. Nothing that [`Router::next_block`] gives may be written to a peer before the
+//! changes taken up to then are durable; more exactly, before the first [`Router::needs`] of them are. They become
+//! durable in order, all of one call or none.
 
 mod blocking;
 mod commands;
@@ -26,10 +33,12 @@ mod links;
 mod notifications;
 mod proxy;
 mod queues;
+mod records;
 mod service_sessions;
 mod services;
 mod sessions;
 mod state;
+mod store;
 mod verify;
 
 use std::cmp::Reverse;
@@ -40,9 +49,11 @@ use rand_core::Rng;
 
 pub use self::proxy::DialFailure;
 use self::proxy::Relays;
-pub use self::queues::{Content, Link, Notification, Notifier, Offered, Queue, QueueStore, Status, Stored};
+pub use self::queues::{Content, Line, Link, Notification, Notifier, Offered, Queue, Status, Stored};
+pub use self::records::{Change, NotifierRecord, QueueRecord, Record, RecordError, RecordKey};
 pub use self::services::Service;
 use self::sessions::Peer;
+pub use self::store::QueueStore;
 use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, KeyType};
 use crate::observe::{SessionNo, Sight};
 use crate::smp::response::Response;
@@ -246,6 +257,17 @@ impl Router {
     /// The queues.
     pub fn store(&self) -> &QueueStore {
         &self.store
+    }
+
+    /// What changed since the last call of what survives a restart; nothing unless the store is
+    /// [`QueueStore::journaled`].
+    pub fn changes(&mut self) -> Vec<Change> {
+        self.store.changes()
+    }
+
+    /// How many changes there were so far, those not taken yet included.
+    pub fn changed(&self) -> u64 {
+        self.store.changed()
     }
 
     /// How many sessions are open, those with relays included.

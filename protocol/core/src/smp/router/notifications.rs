@@ -20,16 +20,6 @@ use crate::wire::{CorrId, EntityId};
 /// Notifications that fit into one block at every version (TR-36).
 const PER_BLOCK: usize = 69;
 
-impl Notifier {
-    /// Drops notifications older than `ttl` nanoseconds.
-    pub(super) fn expire(&mut self, ttl: u64, now: u64) {
-        let expired = |notification: &Notification| notification.time.saturating_add(ttl) < now;
-        while self.waiting.front().is_some_and(expired) {
-            self.waiting.pop_front();
-        }
-    }
-}
-
 impl Router {
     /// A notifier with a new id, and what its recipient is told of it.
     pub(super) fn new_notifier(&mut self, keys: &NotifierKeys) -> (Notifier, NotifierIds) {
@@ -100,7 +90,7 @@ impl Router {
     /// it is, or nobody's.
     pub(super) fn subscribe_notifier(&mut self, session: SessionNo, entity: &EntityId, now: u64) -> Response {
         let queue = self.store.by_notifier(entity);
-        let Some(owner) = queue.and_then(|queue| queue.notifier()).map(|n| n.service().cloned()) else {
+        let Some(owner) = queue.and_then(|(_, queue)| queue.notifier()).map(|n| n.service().cloned()) else {
             return Response::Err(SmpError::Auth);
         };
         let service = self.service_id(session);
@@ -136,9 +126,9 @@ impl Router {
         }
     }
 
-    fn has_notifications(&mut self, notifier: &EntityId) -> bool {
+    fn has_notifications(&self, notifier: &EntityId) -> bool {
         let queue = self.store.by_notifier(notifier);
-        queue.and_then(|queue| queue.notifier()).is_some_and(|notifier| !notifier.waiting.is_empty())
+        queue.and_then(|(_, queue)| queue.notifier()).is_some_and(|notifier| !notifier.waiting.is_empty())
     }
 
     /// Sends what waits, to each session as much as it has room for; the rest waits for another interval.
@@ -148,16 +138,16 @@ impl Router {
             let Some(session) = self.notifier_subscriber(&id) else { continue };
             let bulk = bulks.entry(session).or_default();
             let room = (self.room(session) * PER_BLOCK).saturating_sub(bulk.len());
-            let Some(notifier) = self.store.by_notifier(&id).and_then(|queue| queue.notifier_mut()) else {
+            let taken = self.store.take_notifications(&id, room, self.config.notification_ttl, now);
+            let queue = self.store.by_notifier(&id);
+            let Some(secret) = queue.and_then(|(_, queue)| Some(queue.notifier()?.secret.clone())) else {
                 continue;
             };
-            notifier.expire(self.config.notification_ttl, now);
-            let count = room.min(notifier.waiting.len());
-            for Notification { message, time } in notifier.waiting.drain(..count) {
+            for Notification { message, time } in taken {
                 let nonce = random_nonce(&mut self.rng);
                 let time = i64::try_from(time / SECOND).unwrap_or(i64::MAX);
                 // Never fails: the message's id is one of our own.
-                if let Ok(meta) = (NotificationMeta { id: message, time }).seal(&notifier.secret, &nonce) {
+                if let Ok(meta) = (NotificationMeta { id: message, time }).seal(&secret, &nonce) {
                     let response = Response::Nmsg { nonce, meta };
                     bulk.push(Reply { corr: CorrId::EMPTY, entity: id.clone(), response });
                 }

@@ -110,7 +110,7 @@ impl Router {
 
     /// The session that gets a notifier's notifications.
     pub(super) fn notifier_subscriber(&mut self, notifier: &EntityId) -> Option<SessionNo> {
-        let found = self.store.by_notifier(notifier)?;
+        let (_, found) = self.store.by_notifier(notifier)?;
         match found.notifier()?.service() {
             Some(service) => self.services.get(service).copied(),
             None => self.notifiers.get(notifier).copied(),

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use super::queues::{Notifier, Queue, QueueStore};
+use super::queues::{Notifier, Queue};
+use super::records::{QueueRecord, Record};
+use super::store::QueueStore;
 use crate::crypto::hash::md5;
 use crate::smp::command::ServiceQueues;
 use crate::transport::ServiceRole;
@@ -53,6 +55,18 @@ pub(super) fn combine(hash: &mut [u8; 16], id: &EntityId) {
 }
 
 impl Services {
+    /// Adds a service. `false` if its id or its certificate is known.
+    pub(super) fn add(&mut self, service: Service) -> bool {
+        let Services { id_of, entries } = self;
+        if id_of.contains_key(&service.fingerprint) || entries.contains_key(&service.id) {
+            return false;
+        }
+        id_of.insert(service.fingerprint, service.id.clone());
+        let id = service.id.clone();
+        entries.insert(id, Entry { service, queues: BTreeSet::new(), hash: [0; 16] });
+        true
+    }
+
     /// Notes that a queue or notifier belongs to a service, if it belongs to one.
     pub(super) fn joined(&mut self, service: Option<&EntityId>, id: &EntityId) {
         let entry = service.and_then(|service| self.entries.get_mut(service));
@@ -98,14 +112,11 @@ impl Notifier {
 impl QueueStore {
     /// Adds a service. `false` if its id or its certificate is known.
     pub fn add_service(&mut self, service: Service) -> bool {
-        let Services { id_of, entries } = &mut self.services;
-        if id_of.contains_key(&service.fingerprint) || entries.contains_key(&service.id) {
-            return false;
+        let added = self.services.add(service.clone());
+        if added {
+            self.journal.put(|| Record::Service(service));
         }
-        id_of.insert(service.fingerprint, service.id.clone());
-        let id = service.id.clone();
-        entries.insert(id, Entry { service, queues: BTreeSet::new(), hash: [0; 16] });
-        true
+        added
     }
 
     /// The service with this certificate.
@@ -142,15 +153,18 @@ impl QueueStore {
         self.services.left(queue.service(), recipient);
         self.services.joined(service.as_ref(), recipient);
         queue.service = service.map(Box::new);
+        self.journal
+            .put(|| Record::Queue { recipient: recipient.clone(), queue: QueueRecord::from(&*queue) });
     }
 
     /// Gives a notifier to a service, or to none.
     pub fn associate_notifier(&mut self, notifier: &EntityId, service: Option<EntityId>) {
-        let recipient = self.notified.get(notifier);
-        let Some(queue) = recipient.and_then(|recipient| self.queues.get_mut(recipient)) else { return };
-        let Some(found) = queue.notifier_mut() else { return };
+        let Some(recipient) = self.notified.get(notifier) else { return };
+        let Some(queue) = self.queues.get_mut(recipient) else { return };
+        let Some(found) = &mut queue.notifier else { return };
         self.services.left(found.service(), notifier);
         self.services.joined(service.as_ref(), notifier);
         found.service = service.map(Box::new);
+        self.journal.put(|| Record::Notifier { recipient: recipient.clone(), notifier: (&**found).into() });
     }
 }

@@ -20,8 +20,8 @@ use crate::wire::{CorrId, EntityId, MsgId, pad};
 #[derive(Debug)]
 pub(super) struct Peer {
     state: State,
-    /// Blocks that wait to be written, in order.
-    blocks: VecDeque<Vec<u8>>,
+    /// Blocks that wait to be written, in order, each with the number of changes that have to be durable before.
+    blocks: VecDeque<(u64, Vec<u8>)>,
     /// Queues whose delivery waits for room in `blocks`.
     pub(super) deferred: BTreeSet<EntityId>,
     /// When its last block came, or it connected.
@@ -110,7 +110,7 @@ impl Router {
         let mut blocks = VecDeque::new();
         let state = match started {
             Ok((hello, handshake)) => {
-                blocks.push_back(hello);
+                blocks.push_back((0, hello));
                 self.writable.insert(session);
                 let deadline = now.saturating_add(self.config.handshake_timeout);
                 self.handshakes.insert((deadline, session));
@@ -137,13 +137,19 @@ impl Router {
         }
     }
 
+    /// How many of [`Router::changed`] have to be durable before the session's next block may be written.
+    pub fn needs(&self, session: SessionNo) -> u64 {
+        let block = self.sessions.get(&session).and_then(|peer| peer.blocks.front());
+        block.map_or(0, |(needed, _)| *needed)
+    }
+
     /// The session's next block to write. Room that this makes is used for deliveries that waited for it.
     pub fn next_block(&mut self, session: SessionNo) -> Option<Vec<u8>> {
         if self.relays.is_open(session) {
             return self.relays.next_block(session);
         }
         let peer = self.sessions.get_mut(&session)?;
-        let block = peer.blocks.pop_front();
+        let block = peer.blocks.pop_front().map(|(_, block)| block);
         let serving = peer.open().is_some_and(|open| open.service.is_some());
         if !peer.deferred.is_empty() && peer.blocks.len() < self.config.outgoing_blocks {
             for queue in std::mem::take(&mut peer.deferred) {
@@ -238,7 +244,7 @@ impl Router {
         let Some(peer) = self.sessions.get_mut(&session) else { return };
         // A reply is far smaller than a block.
         if let Some(block) = reply.and_then(|reply| pad(&reply.encode(), BLOCK_SIZE).ok()) {
-            peer.blocks.push_back(block);
+            peer.blocks.push_back((self.store.changed(), block));
             self.writable.insert(session);
         }
         let Ok(service) = admitted else { return self.close(session) };
@@ -298,6 +304,11 @@ impl Router {
     pub(super) fn send(&mut self, session: SessionNo, replies: Vec<Reply>) {
         let Some(peer) = self.sessions.get_mut(&session) else { return };
         let State::Open(open) = &mut peer.state else { return };
+        // What was decided from the queues stands once they are durable as they were then.
+        let decided = replies.iter().any(|reply| {
+            !matches!(reply.response, Response::Pong | Response::Pkey { .. } | Response::Pres { .. })
+        });
+        let needed = if decided { self.store.changed() } else { 0 };
         let mut items = Vec::with_capacity(replies.len());
         let mut seen = Vec::new();
         for reply in replies {
@@ -329,7 +340,7 @@ impl Router {
         self.sights.append(&mut seen);
         for content in pack(&items).unwrap_or_default() {
             if let Ok(block) = open.agreed.codec.seal(&content) {
-                peer.blocks.push_back(block);
+                peer.blocks.push_back((needed, block));
                 self.writable.insert(session);
             }
         }

@@ -194,7 +194,7 @@ impl Router {
             }
             (Command::NSub, _) => {
                 let queue = self.store.by_notifier(entity);
-                queue.and_then(|queue| queue.notifier()).map(|notifier| vec![notifier.key])
+                queue.and_then(|(_, queue)| queue.notifier()).map(|notifier| vec![notifier.key])
             }
             (_, Party::Sender) => {
                 self.store.by_sender(entity).map(|(_, queue)| queue.sender_key.into_iter().collect())
