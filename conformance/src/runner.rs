@@ -80,7 +80,10 @@ impl Plan {
         let requirements: Vec<Versions> = case
             .requirements
             .iter()
-            .filter_map(|id| Some(catalogue.get(&id.parse().ok()?)?.versions))
+            .filter_map(|id| catalogue.get(&id.parse().ok()?))
+            // What the ends of a queue exchange has versions of its own.
+            .filter(|requirement| requirement.id.protocol() == "smp")
+            .map(|requirement| requirement.versions)
             .collect();
         let holds = |version: &u16| {
             let required = requirements.is_empty() || requirements.iter().any(|all| all.contains(*version));

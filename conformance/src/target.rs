@@ -9,6 +9,11 @@
 //! it is virtual, waiting costs nothing and a peer that says nothing is told from one that is slow.
 
 pub mod pair;
+pub mod provided;
+pub mod sockets;
+pub mod spawned;
+pub mod turmoil;
+mod wires;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,0 +1,319 @@
+//! A router that a command starts, on a port that the system chooses.
+//!
+//! What runs is kept for the next cases that need the same settings. Each process is ended by its own handle.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+
+use sxlab_node::world::{RealWorld, World};
+use sxlab_protocol::wire::RouterAddress;
+
+use super::provided::shown;
+use super::sockets::{Deadlines, Sockets};
+use super::{
+    Dial, Instance, Line, Listen, NoConnection, Operation, Read, Settings, Target, Tls, Unavailable,
+};
+
+/// Processes that wait for cases with their settings.
+const KEPT: usize = 4;
+
+/// How often it is looked whether the router accepts connections, in nanoseconds.
+const LOOK: u64 = 20_000_000;
+
+/// The target.
+pub struct Spawned {
+    command: String,
+    address: Option<RouterAddress>,
+    provides: Settings,
+    deadlines: Deadlines,
+    start_timeout: u64,
+    directory: PathBuf,
+    running: RefCell<Vec<(Settings, Rc<RefCell<Process>>)>>,
+    started: RefCell<u32>,
+}
+
+/// A router's process, its port and its address.
+struct Process {
+    child: Child,
+    command: String,
+    output: PathBuf,
+    address: RouterAddress,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn ours(what: &str) -> impl Fn(std::io::Error) -> Unavailable {
+    let what = what.to_owned();
+    move |error| Unavailable(format!("{what}: {error}"))
+}
+
+impl Spawned {
+    /// A router that `command` starts. In it `{port}` stands for the port to listen on, and `{config}` for a file of
+    /// settings as `sxlab serve smp --config` takes them. Its address is `address` with that port, or without one what the
+    /// command prints first that begins with `smp://`. `directory` takes settings and outputs, and is the caller's to
+    /// remove. A command without `{config}` has the settings that `provides` says.
+    pub fn new(
+        command: &str,
+        address: Option<RouterAddress>,
+        provides: Settings,
+        deadlines: Deadlines,
+        directory: PathBuf,
+    ) -> Self {
+        Self {
+            command: command.to_owned(),
+            address,
+            provides,
+            deadlines,
+            start_timeout: 30_000_000_000,
+            directory,
+            running: RefCell::default(),
+            started: RefCell::default(),
+        }
+    }
+
+    fn process(&self, settings: &Settings) -> Result<Rc<RefCell<Process>>, Unavailable> {
+        let configured = self.command.contains("{config}");
+        let settings = if configured {
+            if settings.resolver.is_some() {
+                return Err(Unavailable("needs a resolver of names behind the router".to_owned()));
+            }
+            settings.clone()
+        } else {
+            settings.among(&self.provides)?;
+            self.provides.clone()
+        };
+        let mut running = self.running.borrow_mut();
+        if let Some(found) = running.iter().position(|(has, _)| *has == settings) {
+            let kept = running.remove(found);
+            let process = Rc::clone(&kept.1);
+            running.push(kept);
+            return Ok(process);
+        }
+        if running.len() == KEPT {
+            running.remove(0);
+        }
+        let process = Rc::new(RefCell::new(self.spawn(&settings)?));
+        running.push((settings, Rc::clone(&process)));
+        Ok(process)
+    }
+
+    fn spawn(&self, settings: &Settings) -> Result<Process, Unavailable> {
+        let number = {
+            let mut started = self.started.borrow_mut();
+            *started += 1;
+            *started
+        };
+        let port = free_port().map_err(ours("finding a port"))?;
+        let config = self.directory.join(format!("settings-{number}.toml"));
+        std::fs::write(&config, config_text(settings, port)).map_err(ours("writing settings"))?;
+        let output = self.directory.join(format!("output-{number}.txt"));
+        let command = self.command.replace("{port}", &port.to_string());
+        let command = command.replace("{config}", &config.display().to_string());
+        let child = start(&command, &output)?;
+        let address = match &self.address {
+            Some(address) => RouterAddress { port: Some(port), ..address.clone() },
+            None => placeholder(port),
+        };
+        let mut process = Process { child, command, output, address };
+        process.ready(self.address.is_none(), port, self.start_timeout)?;
+        Ok(process)
+    }
+}
+
+/// Until the router's address is known: an address on this machine without identity.
+fn placeholder(port: u16) -> RouterAddress {
+    let hosts = vec![sxlab_protocol::wire::Host::V4(Ipv4Addr::LOCALHOST)];
+    RouterAddress { hosts, port: Some(port), identity: [0; 32], password: None }
+}
+
+/// A port that nothing listened on a moment ago.
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// The process itself is the command's, not a shell's: ending it ends the router.
+fn start(command: &str, output: &Path) -> Result<Child, Unavailable> {
+    let file = File::create(output).map_err(ours("writing the output"))?;
+    let errors = file.try_clone().map_err(ours("writing the output"))?;
+    Command::new("sh")
+        .arg("-c")
+        .arg(format!("exec {command}"))
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(errors)
+        .spawn()
+        .map_err(ours("starting the router"))
+}
+
+/// Settings as `sxlab serve smp --config` reads them.
+fn config_text(settings: &Settings, port: u16) -> String {
+    let mut text = format!("listen = [\"127.0.0.1:{port}\"]\n");
+    for (name, value) in settings.entries() {
+        let (name, value) = match name {
+            "quota" | "expire_on_send" | "new_queues" | "proxy" => (name, value),
+            "max_version" => ("versions", format!("\"6-{value}\"")),
+            // A password may hold any printable character that an address may.
+            _ => (name, format!("{value:?}")),
+        };
+        text.push_str(&format!("{name} = {value}\n"));
+    }
+    text
+}
+
+impl Process {
+    /// Waits until the router accepts connections and has told its address.
+    fn ready(&mut self, told: bool, port: u16, timeout: u64) -> Result<(), Unavailable> {
+        let until = RealWorld.now().saturating_add(timeout);
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(Unavailable(format!("the router ended with {status}: {}", self.said())));
+            }
+            let printed = self.printed();
+            if std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+                && (!told || printed.is_some())
+            {
+                if let Some(printed) = printed.filter(|_| told) {
+                    self.address = RouterAddress { port: Some(port), ..printed };
+                }
+                return Ok(());
+            }
+            if RealWorld.now() > until {
+                let time = shown(timeout);
+                return Err(Unavailable(format!(
+                    "the router does not accept connections within {time}, or does not print its address: {}",
+                    self.said()
+                )));
+            }
+            pause(LOOK)?;
+        }
+    }
+
+    /// The first address in its output.
+    fn printed(&self) -> Option<RouterAddress> {
+        let text = std::fs::read_to_string(&self.output).ok()?;
+        text.split_whitespace().find(|word| word.starts_with("smp://"))?.parse().ok()
+    }
+
+    /// The end of its output, in one line.
+    fn said(&self) -> String {
+        let text = std::fs::read_to_string(&self.output).unwrap_or_default();
+        text.lines().last().unwrap_or("it said nothing").to_owned()
+    }
+
+    fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end, and waits until it has; what does not end is killed.
+    fn stop(&mut self, timeout: u64) -> Result<(), Unavailable> {
+        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        asked.map_err(ours("stopping the router"))?;
+        let until = RealWorld.now().saturating_add(timeout);
+        while RealWorld.now() < until {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return Ok(());
+            }
+            pause(LOOK)?;
+        }
+        self.kill();
+        Ok(())
+    }
+}
+
+/// Waits in real time.
+fn pause(time: u64) -> Result<(), Unavailable> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(ours("waiting"))?.block_on(RealWorld.sleep(time));
+    Ok(())
+}
+
+impl Target for Spawned {
+    fn name(&self) -> String {
+        self.command.clone()
+    }
+
+    fn start(&self, settings: &Settings, _seed: u64) -> Result<Box<dyn Instance>, Unavailable> {
+        let process = self.process(settings)?;
+        let address = process.borrow().address.clone();
+        let sockets = Sockets::new(address, self.deadlines, IpAddr::V4(Ipv4Addr::LOCALHOST))?;
+        Ok(Box::new(Running { process, sockets, start_timeout: self.start_timeout }))
+    }
+}
+
+struct Running {
+    process: Rc<RefCell<Process>>,
+    sockets: Sockets,
+    start_timeout: u64,
+}
+
+impl Instance for Running {
+    fn address(&self) -> Option<&RouterAddress> {
+        self.sockets.address()
+    }
+
+    fn connect(&mut self, how: &Dial) -> Result<(Line, Tls), NoConnection> {
+        self.sockets.connect(how)
+    }
+
+    fn listen(&mut self, how: &Listen) -> Result<RouterAddress, Unavailable> {
+        self.sockets.listen(how)
+    }
+
+    fn accept(&mut self, at: &RouterAddress, patience: u64) -> Result<Option<(Line, Tls)>, NoConnection> {
+        self.sockets.accept(at, patience)
+    }
+
+    fn write(&mut self, line: Line, bytes: &[u8]) -> bool {
+        self.sockets.write(line, bytes)
+    }
+
+    fn read(&mut self, line: Line, patience: u64) -> Read {
+        self.sockets.read(line, patience)
+    }
+
+    fn close(&mut self, line: Line) {
+        self.sockets.close(line);
+    }
+
+    fn now(&self) -> u64 {
+        self.sockets.now()
+    }
+
+    fn wait(&mut self, time: u64) {
+        self.sockets.wait(time);
+    }
+
+    fn patience(&self) -> u64 {
+        self.sockets.patience()
+    }
+
+    fn silence(&self) -> u64 {
+        self.sockets.silence()
+    }
+
+    /// Restarting runs the command again: whether queues survive it is the command's own affair, so that cases about that
+    /// say so of any target.
+    fn operate(&mut self, what: &Operation) -> Result<(), Unavailable> {
+        let mut process = self.process.borrow_mut();
+        match what {
+            Operation::Restart => process.stop(self.start_timeout)?,
+            Operation::Kill => process.kill(),
+            Operation::Block(..) | Operation::Unblock(_) => {
+                return Err(Unavailable("nothing tells this router what its operator wants".to_owned()));
+            }
+        }
+        process.child = start(&process.command, &process.output)?;
+        let port = process.address.port_or_default();
+        process.ready(false, port, self.start_timeout)
+    }
+}
