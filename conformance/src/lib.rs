@@ -12,6 +12,7 @@
 //! | [`case`](mod@case) | one case, and the verdicts |
 //! | [`cases`] | all cases, by area |
 //! | [`runner`] | which cases are run at which versions, and their results |
+//! | [`report`] | what results come to: as data, JUnit and HTML |
 
 pub mod case;
 pub mod cases;
@@ -20,6 +21,7 @@ pub mod coverage;
 pub mod lab;
 pub mod load;
 pub mod replay;
+pub mod report;
 pub mod requirement;
 pub mod runner;
 pub mod target;

@@ -5,12 +5,11 @@ use rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use sxlab_protocol::crypto::hash::sha256;
 
-use crate::Role;
 use crate::case::{Case, Outcome, Verdict};
 use crate::catalogue::Catalogue;
 use crate::lab::{Exchange, Failure, Lab, Request};
-use crate::requirement::Versions;
-use crate::target::{Dial, Target};
+use crate::requirement::{Role, Versions};
+use crate::target::{Dial, Settings, Target};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -161,13 +160,12 @@ fn believed(target: &dyn Target, case: &Case, version: u16, seed: u64, reason: S
     }
 }
 
-/// Whether the target can be reached at all.
+/// Whether the target, with the settings that it has, can be reached at all.
 ///
 /// # Errors
-/// Why not: [`Failure::Unreachable`], or another failure of the first connection.
-pub fn reach(target: &dyn Target, seed: u64) -> Outcome {
-    let mut instance =
-        target.start(&Default::default(), seed).map_err(|reason| Failure::Skipped(reason.0))?;
+/// [`Failure::Unreachable`] if it does not start or nothing answers.
+pub fn reach(target: &dyn Target, settings: &Settings, seed: u64) -> Outcome {
+    let mut instance = target.start(settings, seed).map_err(|reason| Failure::Unreachable(reason.0))?;
     let mut lab = Lab::new(instance.as_mut(), 6, false, seed);
     lab.try_connect(&Dial::default()).map(|_| ())
 }

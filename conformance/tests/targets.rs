@@ -44,7 +44,7 @@ mod tests {
     fn where_nobody_listens_is_unreachable_and_says_nothing_of_conformance() {
         let address = format!("smp://{}@127.0.0.1:1", "A".repeat(43));
         let target = Remote::new(address.parse().unwrap());
-        let unreachable = reach(&target, 1).unwrap_err().to_string();
+        let unreachable = reach(&target, &Settings::default(), 1).unwrap_err().to_string();
         assert!(unreachable.contains("could not connect"), "{unreachable}");
         let plan = Plan::default();
         let result = plan.run(&target, plan.select(cases::smp())[0], 20);

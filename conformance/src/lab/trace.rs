@@ -31,24 +31,24 @@ pub struct Exchange {
     pub bytes: Bytes,
 }
 
-/// Bytes in a report: as hexadecimal text, long ones cut, with the length and the hash of all.
+/// Bytes in a report: as hexadecimal text, long ones cut, with the length and a digest of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
     /// How many there were.
     pub length: usize,
     /// The first of them.
     pub hex: String,
-    /// SHA-256 of all, where `hex` has not all.
+    /// The first eight bytes of the SHA-256 of all, where `hex` has not all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    pub digest: Option<String>,
 }
 
 impl Bytes {
     /// Up to `most` of the bytes.
     pub fn new(bytes: &[u8], most: usize) -> Self {
         let shown = bytes.get(..most).unwrap_or(bytes);
-        let sha256 = (shown.len() < bytes.len()).then(|| hex(&sha256(bytes)));
-        Self { length: bytes.len(), hex: hex(shown), sha256 }
+        let digest = (shown.len() < bytes.len()).then(|| digest(bytes));
+        Self { length: bytes.len(), hex: hex(shown), digest }
     }
 
     /// No bytes.
@@ -61,11 +61,15 @@ impl Bytes {
         if self.hex.len() <= 2 * most {
             return;
         }
-        if self.sha256.is_none() {
-            self.sha256 = Some(hex(&sha256(&unhex(&self.hex))));
+        if self.digest.is_none() {
+            self.digest = Some(digest(&unhex(&self.hex)));
         }
         self.hex.truncate(2 * most);
     }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    sha256(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Lower-case hexadecimal text.

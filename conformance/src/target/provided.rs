@@ -69,7 +69,7 @@ pub(super) fn shown(time: u64) -> String {
         (1_000_000, "ms"),
         (1_000, "us"),
     ];
-    let unit = units.into_iter().find(|(unit, _)| time != 0 && time % unit == 0);
+    let unit = units.into_iter().find(|(unit, _)| time != 0 && time.is_multiple_of(*unit));
     let (unit, name) = unit.unwrap_or((1, "ns"));
     format!("{}{name}", time / unit)
 }

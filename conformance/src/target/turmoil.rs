@@ -141,7 +141,8 @@ struct Running {
     /// The router under test, with what it keeps.
     node: Rc<RefCell<Option<RouterNode<SimWorld>>>>,
     desk: Rc<Desk>,
-    wires: Rc<RefCell<Wires<SimWorld>>>,
+    /// Lent to the step that is being taken.
+    wires: Rc<RefCell<Option<Wires<SimWorld>>>>,
     doors: u16,
 }
 
@@ -170,7 +171,7 @@ impl Running {
                 }
             }
         });
-        let wires = Rc::new(RefCell::new(Wires::new(SimWorld::new("suite", seed))));
+        let wires = Rc::new(RefCell::new(Some(Wires::new(SimWorld::new("suite", seed)))));
         let mut running =
             Self { sim, base, seed, addresses: Vec::new(), node: Rc::default(), desk, wires, doors: 0 };
         running.router(config)?;
@@ -215,9 +216,10 @@ impl Running {
         let done = Rc::new(RefCell::new(None));
         let (result, wires) = (Rc::clone(&done), Rc::clone(&self.wires));
         let step = async move {
-            #[expect(clippy::await_holding_refcell_ref, reason = "one step is taken at a time")]
-            let value = step(&mut wires.borrow_mut()).await;
-            *result.borrow_mut() = Some(value);
+            // They are there: one step is taken at a time.
+            let Some(mut own) = wires.take() else { return };
+            *result.borrow_mut() = Some(step(&mut own).await);
+            *wires.borrow_mut() = Some(own);
         };
         *self.desk.step.borrow_mut() = Some(Box::pin(step));
         self.desk.arrived.notify_one();
