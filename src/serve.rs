@@ -1,140 +1,97 @@
 //! `sxlab serve`: the reference routers on real sockets.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`settings`] | every setting, as a flag and as a key of the file |
+//! | [`value`] | what the settings' values may be |
+//! | [`config`] | flags, file and defaults made one, and checked |
+//! | [`run`] | a router from its first line to its last |
+//! | [`init`] | its certificates and keys, made |
+//! | [`control`] | its control socket, and the client of it |
+//! | [`metrics`] | what it counts, as Prometheus text |
+//! | [`few`] | connections of the operator's own programs |
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+mod config;
+mod control;
+mod few;
+mod init;
+mod metrics;
+mod run;
+mod settings;
+mod value;
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use sxlab_node::identity::{IdentityError, RouterIdentity};
-use sxlab_node::router::RouterNode;
-use sxlab_node::world::{RealWorld, World};
-use sxlab_protocol::smp::router::{QueueStore, RouterConfig};
-use sxlab_protocol::wire::{Host, RouterAddress};
-use sxlab_simnet::units::parse_duration;
 
-use crate::exit::{Exit, Failure, Outcome};
+use self::settings::Settings;
+use self::value::Switch;
+use crate::exit::Outcome;
 use crate::{output, runtime};
 
 /// Run a reference router on a real socket.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Serve {
-    Smp(SmpArgs),
+    Smp(Box<SmpArgs>),
+    Control(control::ControlArgs),
 }
 
-/// Run an SMP router until ctrl-c.
+/// Run an SMP router until ctrl-c or SIGTERM.
 ///
-/// The first line on the standard output is the router's address, once it accepts connections. Queues and messages
-/// are held in memory in this version: they are gone when the router stops, whether or not --dir keeps its identity.
+/// The standard output begins with the router's address, a line for each --listen, once it accepts connections. Times are
+/// written as 40ms, 15s, 1h30m or 7d. Queues and messages are held in memory in this version: they are gone when the
+/// router stops, whether or not --dir keeps its identity.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct SmpArgs {
-    /// Where to listen; port 0 lets the system choose one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
-    /// The host in the printed address [default: the one listened on].
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// Read settings from a TOML file: each flag below is a key there, with `_` for `-`. Flags win over the file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the settings that flags, file and defaults come to, as such a file, and run nothing.
     #[arg(long)]
-    host: Option<Host>,
-    /// Keep the router's certificates and keys here, and so its address; without it they are made for this run only.
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// Messages that a queue holds before it refuses more.
-    #[arg(long, value_name = "N", default_value_t = RouterConfig::default().queue_quota)]
-    quota: usize,
-    /// How long the router gathers END events before it sends them [default: 15s].
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    end_interval: Option<u64>,
-    /// The password that creating queues and proxying need; it becomes part of the printed address.
-    #[arg(long)]
-    password: Option<String>,
-    /// Forward no commands to other routers.
-    #[arg(long)]
+    print_config: bool,
+    #[command(flatten)]
+    settings: Settings,
+    /// As --proxy off.
+    #[arg(long, conflicts_with = "proxy")]
     no_proxy: bool,
-    /// Create no queues.
-    #[arg(long)]
+    /// As --new-queues off.
+    #[arg(long, conflicts_with = "new_queues")]
     no_new_queues: bool,
     /// Stop after so many seconds.
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
 }
 
+#[derive(Subcommand, Debug)]
+enum Action {
+    Init(init::InitArgs),
+}
+
 /// Runs the subcommand.
 pub(crate) fn run(what: Serve) -> Outcome {
     match what {
-        Serve::Smp(args) => runtime::block_on(serve_smp(args)),
+        Serve::Smp(args) => smp(*args),
+        Serve::Control(args) => runtime::block_on(control::control(args)),
     }
 }
 
-async fn serve_smp(args: SmpArgs) -> Outcome {
-    let host = host(&args)?;
-    let world = RealWorld;
-    let identity = identity(world, args.dir.as_deref(), &host)?;
-    let listener = RealWorld::listen(args.listen).await;
-    let listener = listener.map_err(|error| Failure::usage(format_args!("{}: {error}", args.listen)))?;
-    let port = listener.local_addr().map_err(|error| Failure::usage(error).of(args.listen))?.port();
-    let address = RouterAddress {
-        hosts: vec![host],
-        port: Some(port),
-        identity: identity.identity_hash(),
-        password: args.password.clone(),
-    };
-    if address.to_string().parse() != Ok(address.clone()) {
-        return Err(Failure::usage(
-            "--password: an address can hold printable ASCII characters other than space and `@ : /` only",
-        ));
+fn smp(args: SmpArgs) -> Outcome {
+    if let Some(Action::Init(args)) = &args.action {
+        return init::init(args);
     }
-    let defaults = RouterConfig::default();
-    let config = RouterConfig {
-        queue_quota: args.quota,
-        end_interval: args.end_interval.unwrap_or(defaults.end_interval),
-        password: args.password,
-        new_queues: !args.no_new_queues,
-        proxy: !args.no_proxy,
-        ..defaults
-    };
-    let router = RouterNode::new(world, &identity, config, QueueStore::default(), None);
-    let router = router.map_err(|error| Failure::new(Exit::Bug, error))?;
-    output::data(address.to_string().as_bytes())?;
-    output::note("queues are in memory: they are gone when this router stops (ctrl-c)");
-    let stop = async {
-        match args.seconds {
-            Some(seconds) => world.sleep(seconds.saturating_mul(1_000_000_000)).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        served = router.serve(&listener) => {
-            served.map_err(|error| Failure::new(Exit::Failures, error).of(address.public()))
-        }
-        () = stop => Ok(()),
+    let mut flags = args.settings;
+    if args.no_proxy {
+        flags.proxy = Some(Switch(false).into());
     }
-}
-
-/// The host of the address: what was asked for, or the one listened on where others can name it.
-fn host(args: &SmpArgs) -> Result<Host, Failure> {
-    match (&args.host, args.listen) {
-        (Some(host), _) => Ok(host.clone()),
-        (None, listen) if listen.ip().is_unspecified() => Err(Failure::usage(format_args!(
-            "--listen {listen} is every host of this machine: say with --host which one the address names"
-        ))),
-        (None, SocketAddr::V4(listen)) => Ok(Host::V4(*listen.ip())),
-        (None, SocketAddr::V6(listen)) => Ok(Host::V6(*listen.ip())),
+    if args.no_new_queues {
+        flags.new_queues = Some(Switch(false).into());
     }
-}
-
-/// The identity kept in `dir`, made there if there is none; or one for this run only.
-fn identity(world: RealWorld, dir: Option<&Path>, host: &Host) -> Result<RouterIdentity, Failure> {
-    let mint = || RouterIdentity::mint(&host.to_string(), &mut world.rng());
-    let kept = |dir: &Path| -> Result<RouterIdentity, IdentityError> {
-        match RouterIdentity::load(dir, world.now() / 1_000_000_000)? {
-            Some(identity) => Ok(identity),
-            None => {
-                let identity = mint()?;
-                identity.save(dir)?;
-                Ok(identity)
-            }
-        }
-    };
-    match dir {
-        Some(dir) => kept(dir).map_err(|error| Failure::usage(error).of(dir.display())),
-        None => mint().map_err(|error| Failure::new(Exit::Bug, error)),
+    let settings = config::whole(flags, args.config.as_deref())?;
+    if args.print_config {
+        return output::data(config::print(&settings)?.trim_end().as_bytes());
     }
+    runtime::block_on(run::run(settings, args.seconds))
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`units`] | durations: "40ms", "7d" |
 //! | [`seed`] | one seed, named streams, draws in whole numbers |
+//! | [`input`] | input files in TOML, and what is wrong with one in one line |
 //! | [`scenario`] | scenario files, checked |
 //! | [`network`] | routers, who runs them, places |
 //! | [`selection`] | how clients pick routers, one policy per row |
@@ -15,6 +16,7 @@
 //! | [`truth`] | what really happened, for scoring only |
 
 pub mod engine;
+pub mod input;
 pub mod network;
 pub mod observe;
 pub mod population;

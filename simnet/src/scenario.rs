@@ -4,7 +4,6 @@
 //! is private to this module. Whatever is wrong is an [`InputError`] of one line that names file, line and key.
 
 mod check;
-mod error;
 mod file;
 mod network;
 #[cfg(test)]
@@ -16,9 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-pub use error::InputError;
-pub(crate) use error::closest;
-
+pub use crate::input::InputError;
 use crate::network::{Network, OperatorIdx, Place, RouterIdx};
 use crate::selection::Policy;
 

@@ -13,4 +13,6 @@ mod routers;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod serving;
+#[cfg(test)]
 mod usage;

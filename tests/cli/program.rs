@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
 /// Far beyond what anything takes, even on a busy machine.
@@ -77,19 +77,58 @@ async fn ended(child: Child) -> Ended {
 pub(crate) struct Background {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    notes: Option<ChildStderr>,
 }
 
 impl Background {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = command(args).stderr(Stdio::null()).spawn().unwrap();
+        Self::run(command(args).stderr(Stdio::null()))
+    }
+
+    /// One that keeps what it says to people.
+    pub(crate) fn noted(args: &[&str]) -> Self {
+        Self::run(&mut command(args))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
+        let notes = child.stderr.take();
+        Self { child, lines, notes }
+    }
+
+    /// Asks it to stop with a signal, waits for its end, and gives the exit code and what it said to people.
+    pub(crate) async fn signal(mut self, signal: &str) -> (i32, String) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+        let mut said = String::new();
+        if let Some(mut notes) = self.notes.take() {
+            timeout(LIMIT, notes.read_to_string(&mut said)).await.expect("ends in time").unwrap();
+        }
+        (self.code().await, said)
     }
 
     /// The next line of its data.
     pub(crate) async fn line(&mut self) -> String {
         let line = timeout(LIMIT, self.lines.next_line()).await.expect("a line in time");
         line.unwrap().expect("a line before the end")
+    }
+
+    /// The next line to people that begins so.
+    pub(crate) async fn note(&mut self, begins: &str) -> String {
+        let notes = self.notes.as_mut().expect("one that keeps its notes");
+        let mut line = String::new();
+        loop {
+            let byte = timeout(LIMIT, notes.read_u8())
+                .await
+                .expect("a line in time")
+                .expect("a line before the end");
+            match char::from(byte) {
+                '\n' if line.starts_with(begins) => return line,
+                '\n' => line.clear(),
+                other => line.push(other),
+            }
+        }
     }
 
     /// Waits for its end and gives the exit code.

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use common::*;
 use sxlab_protocol::crypto::hash::sender_id_from_corr;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
+use sxlab_protocol::observe::Kind;
 use sxlab_protocol::smp::command::{Command, ContactLink, LinkData, MessagingLink};
 use sxlab_protocol::smp::command::{NewQueue, NotifierKeys, QueueRequest};
 use sxlab_protocol::smp::error::{BlockingInfo, BlockingReason, Notice};
@@ -322,4 +323,75 @@ fn a_body_that_is_too_long_is_told_before_the_blocking() {
     block(&mut w, &q.sender, SPAM);
     assert_eq!(w.send(c, &q, &"x".repeat(16049)), "ERR LARGE_MSG");
     assert_eq!(w.recipient(a, &q, Command::Ack(MsgId::EMPTY)), "ERR BLOCKED reason=spam");
+}
+
+#[test]
+fn the_operator_deletes_a_queue_by_either_id_and_its_subscriber_is_told() {
+    for version in VERSIONS {
+        let mut w = World::new();
+        let [recipient, sender] = w.clients(version);
+        for by_sender_id in [false, true] {
+            let q = w.queue(recipient);
+            assert_eq!(w.send(sender, &q, "hello"), "OK");
+            w.events(recipient);
+            let id = if by_sender_id { q.sender.clone() } else { q.recipient.clone() };
+            let now = w.now;
+            assert!(w.sites[0].core.delete_queue(&id, now));
+            assert!(!w.sites[0].core.delete_queue(&id, now), "it is gone");
+            w.wait(RouterConfig::default().end_interval);
+            assert_eq!(w.events(recipient), [deld(version)]);
+            assert_eq!(w.send(sender, &q, "hello"), "ERR AUTH");
+        }
+    }
+}
+
+#[test]
+fn the_operator_sees_the_state_of_a_queue_and_not_what_is_in_it() {
+    let mut w = World::new();
+    let [recipient, sender] = w.clients(20);
+    let q = w.queue(recipient);
+    assert_eq!(w.send(sender, &q, "hello"), "OK");
+    let report = w.sites[0].core.report_queue(&q.sender).unwrap();
+    assert_eq!(Some(report), w.sites[0].core.report_queue(&q.recipient));
+    assert_eq!((report.status, report.messages), (Status::Active, 1));
+    assert!(report.subscribed && !report.secured);
+    block(&mut w, &q.sender, SPAM);
+    w.disconnect(recipient);
+    let report = w.sites[0].core.report_queue(&q.sender).unwrap();
+    assert_eq!((report.status, report.subscribed), (Status::Blocked(SPAM), false));
+    assert_eq!(w.sites[0].core.report_queue(&EntityId::from([9; 24])), None);
+}
+
+#[test]
+fn a_router_that_shuts_down_sends_what_it_collected_and_closes() {
+    let mut w = World::new();
+    let [first, second] = w.clients(20);
+    let q = w.queue(first);
+    assert_eq!(w.subscribe(second, &q), sok(20));
+    assert_eq!(w.events(first), [""; 0], "END waits for its interval");
+    let now = w.now;
+    w.sites[0].core.shut_down(now);
+    w.drive();
+    assert_eq!(w.events(first), ["END"]);
+    assert!(w.is_closed(first) && w.is_closed(second));
+}
+
+#[test]
+fn the_operator_has_counts_of_what_happened_and_of_what_is_there() {
+    let mut w = World::new();
+    let [recipient, sender] = w.clients(20);
+    let q = w.queue(recipient);
+    for _ in 0..3 {
+        assert_eq!(w.send(sender, &q, "hello"), "OK");
+    }
+    assert_eq!(w.send_signed(sender, &q, "hello", &sender_key(20, 7)), "ERR AUTH");
+    let counted = w.sites[0].core.statistics();
+    assert_eq!((counted.accepted, counted.commands[&Kind::New], counted.commands[&Kind::Send]), (2, 1, 4));
+    assert_eq!((counted.responses[&Kind::Msg], counted.responses[&Kind::Ok]), (1, 3));
+    assert_eq!(counted.errors, BTreeMap::from([("AUTH", 1)]));
+    // Each client's hello and a block for each command; each router's hello, an answer for each and the delivery.
+    assert_eq!((counted.blocks_in, counted.blocks_out), (2 + 5, 2 + 5 + 1));
+    let there = w.sites[0].core.holdings();
+    assert_eq!((there.sessions, there.relays, there.queues, there.messages), (2, 0, 1, 3));
+    assert_eq!((there.subscriptions, there.notifier_subscriptions), (1, 0));
 }

@@ -1,5 +1,5 @@
 //! A router's long-term identity: a certificate authority of its own, a leaf certificate signed by it, and
-//! the keys of both, all Ed25519 (TR-2, TR-4).
+//! the keys of both, Ed25519 or Ed448 (TR-2, TR-4).
 //!
 //! The authority's certificate *is* the identity: addresses hold its SHA-256. The leaf's key does the work (it
 //! signs TLS handshakes and session keys) and may be replaced without the router getting another address; the
@@ -9,27 +9,41 @@ mod files;
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use rand_core::CryptoRng;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SerialNumber, date_time_ymd,
-};
-use rustls::crypto::ring::sign::any_eddsa_type;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{SignatureAlgorithm, SignatureScheme};
 use sxlab_protocol::crypto::certificate::{CertificateError, Chain};
-use sxlab_protocol::crypto::keys::{Ed25519Secret, SignatureKey, SignatureSecret};
+use sxlab_protocol::crypto::keys::{Ed448Secret, Ed25519Secret, SignatureSecret};
+use sxlab_protocol::crypto::mint::mint;
 
 /// Common name of the authority of every identity minted here.
 const AUTHORITY_NAME: &str = "sxlab router CA";
 
+/// The signatures of an identity's two keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// 64-byte signatures.
+    #[default]
+    Ed25519,
+    /// 114-byte signatures, some thirty times as slow; many deployed routers have them.
+    Ed448,
+}
+
+impl Algorithm {
+    fn generate(self, rng: &mut impl CryptoRng) -> SignatureSecret {
+        match self {
+            Self::Ed25519 => Ed25519Secret::generate(rng).into(),
+            Self::Ed448 => Ed448Secret::generate(rng).into(),
+        }
+    }
+}
+
 /// Why an identity could not be made, saved or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The certificates could not be made.
-    #[error("making certificates: {0}")]
-    Mint(#[from] rcgen::Error),
     /// Certificates that cannot be read or, on loading, do not hold.
     #[error("certificates: {0}")]
     Certificate(#[from] CertificateError),
@@ -39,6 +53,9 @@ pub enum IdentityError {
     /// A file that belongs to a saved identity is missing while another one is there.
     #[error("an incomplete identity: {0} is missing")]
     Incomplete(String),
+    /// Two forms of an identity are in the directory, and it is not said which is meant.
+    #[error("both {0} and {1} are there: move one of them away")]
+    Ambiguous(&'static str, &'static str),
     /// Saving would write over something.
     #[error("{0} exists already")]
     Exists(String),
@@ -65,41 +82,37 @@ pub enum IdentityError {
 pub struct RouterIdentity {
     chain: Chain,
     hash: [u8; 32],
-    leaf_key: Ed25519Secret,
-    authority_key: Option<Ed25519Secret>,
+    leaf_key: SignatureSecret,
+    authority_key: Option<SignatureSecret>,
 }
 
 impl RouterIdentity {
-    /// Makes an identity for a router called `name` (the leaf's common name, a host name by custom; nobody
-    /// checks it). All of it follows from `name` and what `rng` gives.
+    /// Makes an identity with Ed25519 keys for a router called `name` (the leaf's common name, a host name by custom;
+    /// nobody checks it). All of it follows from `name` and what `rng` gives.
     ///
     /// Both certificates are X.509 v3, valid from 1970 to 4759.
     ///
     /// # Errors
     ///
-    /// [`IdentityError::Mint`]
+    /// [`IdentityError::Certificate`]; none is known that would cause it.
     pub fn mint(name: &str, rng: &mut impl CryptoRng) -> Result<Self, IdentityError> {
-        let authority_key = Ed25519Secret::generate(rng);
-        let leaf_key = Ed25519Secret::generate(rng);
-        let authority_pair = key_pair(&authority_key)?;
+        Self::mint_with(Algorithm::Ed25519, name, rng)
+    }
 
-        let mut authority = params(AUTHORITY_NAME, rng);
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-
-        let mut leaf = params(name, rng);
-        leaf.is_ca = IsCa::ExplicitNoCa;
-        leaf.key_usages = vec![
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::ContentCommitment,
-            KeyUsagePurpose::KeyAgreement,
-        ];
-        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-
-        let issuer = Issuer::from_params(&authority, &authority_pair);
-        let chain =
-            [leaf.signed_by(&key_pair(&leaf_key)?, &issuer)?, authority.self_signed(&authority_pair)?];
-        let chain = chain.iter().map(|cert| cert.der().to_vec()).collect();
-        Self::from_parts(Chain::new(chain), leaf_key, Some(authority_key))
+    /// The same with keys of either kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::mint`].
+    pub fn mint_with(
+        algorithm: Algorithm,
+        name: &str,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, IdentityError> {
+        let authority_key = algorithm.generate(rng);
+        let leaf_key = algorithm.generate(rng);
+        let chain = mint((name, &leaf_key), (AUTHORITY_NAME, &authority_key), rng);
+        Self::from_parts(chain, leaf_key, Some(authority_key))
     }
 
     /// An identity made elsewhere: a chain, leaf first, the leaf's key, and the key of the second certificate
@@ -111,16 +124,17 @@ impl RouterIdentity {
     /// read, [`IdentityError::KeyMismatch`] if a key is not the certificate's.
     pub fn from_parts(
         chain: Chain,
-        leaf_key: Ed25519Secret,
-        authority_key: Option<Ed25519Secret>,
+        leaf_key: impl Into<SignatureSecret>,
+        authority_key: Option<SignatureSecret>,
     ) -> Result<Self, IdentityError> {
+        let leaf_key = leaf_key.into();
         let hash = chain.identity()?;
-        if chain.leaf_public_key()? != SignatureKey::Ed25519(leaf_key.public()) {
+        if chain.leaf_public_key()? != leaf_key.public() {
             return Err(IdentityError::KeyMismatch("leaf"));
         }
         if let Some(key) = &authority_key {
             let above = Chain::new(chain.ders.iter().skip(1).cloned().collect());
-            if above.leaf_public_key()? != SignatureKey::Ed25519(key.public()) {
+            if above.leaf_public_key()? != key.public() {
                 return Err(IdentityError::KeyMismatch("authority"));
             }
         }
@@ -139,14 +153,13 @@ impl RouterIdentity {
 
     /// The leaf's key, which signs the router's session keys (TR-15).
     pub fn leaf_key(&self) -> SignatureSecret {
-        SignatureSecret::Ed25519(self.leaf_key.clone())
+        self.leaf_key.clone()
     }
 
     /// Chain and key as rustls takes them.
-    pub(crate) fn certified_key(&self) -> Result<CertifiedKey, rustls::Error> {
+    pub(crate) fn certified_key(&self) -> CertifiedKey {
         let chain = self.chain.ders.iter().cloned().map(CertificateDer::from);
-        let key = any_eddsa_type(&PrivatePkcs8KeyDer::from(self.leaf_key.pkcs8()))?;
-        Ok(CertifiedKey::new(chain.collect(), key))
+        CertifiedKey::new(chain.collect(), Arc::new(LeafKey(self.leaf_key.clone())))
     }
 }
 
@@ -159,26 +172,34 @@ impl fmt::Debug for RouterIdentity {
     }
 }
 
-/// What both certificates have in common: name, serial number of 20 bytes, dates.
-fn params(common_name: &str, rng: &mut impl CryptoRng) -> CertificateParams {
-    let mut serial = [0; 20];
-    rng.fill_bytes(&mut serial);
-    // RFC 5280, section 4.1.2.2: positive and at most 20 bytes. A first byte of 0x40 to 0x7f is both.
-    if let Some(first) = serial.first_mut() {
-        *first = *first & 0x3f | 0x40;
+/// A leaf's key as rustls wants it. Its own has no Ed448.
+#[derive(Clone, Debug)]
+struct LeafKey(SignatureSecret);
+
+impl SigningKey for LeafKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        offered.contains(&self.scheme()).then(|| Box::new(self.clone()) as Box<dyn Signer>)
     }
-    let mut params = CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
-    params.serial_number = Some(SerialNumber::from_slice(&serial));
-    params.not_before = date_time_ymd(1970, 1, 1);
-    params.not_after = date_time_ymd(4759, 1, 1);
-    params.use_authority_key_identifier_extension = true;
-    params
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        match self.0 {
+            SignatureSecret::Ed25519(_) => SignatureAlgorithm::ED25519,
+            SignatureSecret::Ed448(_) => SignatureAlgorithm::ED448,
+        }
+    }
 }
 
-fn key_pair(key: &Ed25519Secret) -> Result<KeyPair, IdentityError> {
-    Ok(KeyPair::try_from(&PrivatePkcs8KeyDer::from(key.pkcs8()))?)
+impl Signer for LeafKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        Ok(self.0.sign(message))
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        match self.0 {
+            SignatureSecret::Ed25519(_) => SignatureScheme::ED25519,
+            SignatureSecret::Ed448(_) => SignatureScheme::ED448,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -236,6 +257,59 @@ mod tests {
         let identity = minted(1);
         let shown = format!("{identity:?}");
         assert!(shown.starts_with("RouterIdentity { identity_hash: ["));
-        assert!(!shown.contains(&format!("{:?}", identity.leaf_key.seed())));
+        let SignatureSecret::Ed25519(key) = &identity.leaf_key else { panic!("another key") };
+        assert!(!shown.contains(&format!("{:?}", key.seed())));
+    }
+
+    /// What rcgen made of the same names, keys and numbers when it still minted here: an identity of the same seed is the same.
+    #[test]
+    fn the_certificates_are_those_of_an_independent_implementation() {
+        use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose};
+        use rustls::pki_types::PrivatePkcs8KeyDer;
+
+        let rng = &mut ChaCha20Rng::seed_from_u64(1);
+        let [authority_key, leaf_key] = [(); 2].map(|()| Ed25519Secret::generate(rng));
+        let mut params = |name: &str| {
+            let mut serial = [0; 20];
+            rand_core::Rng::fill_bytes(rng, &mut serial);
+            serial[0] = serial[0] & 0x3f | 0x40;
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params.serial_number = Some(rcgen::SerialNumber::from_slice(&serial));
+            params.not_before = rcgen::date_time_ymd(1970, 1, 1);
+            params.not_after = rcgen::date_time_ymd(4759, 1, 1);
+            params.use_authority_key_identifier_extension = true;
+            params
+        };
+        let mut authority = params(AUTHORITY_NAME);
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let mut leaf = params("router.test");
+        leaf.is_ca = IsCa::ExplicitNoCa;
+        leaf.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::ContentCommitment,
+            KeyUsagePurpose::KeyAgreement,
+        ];
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let pair =
+            |key: &Ed25519Secret| rcgen::KeyPair::try_from(&PrivatePkcs8KeyDer::from(key.pkcs8())).unwrap();
+        let (authority_pair, leaf_pair) = (pair(&authority_key), pair(&leaf_key));
+        let issuer = Issuer::from_params(&authority, &authority_pair);
+        let chain =
+            [leaf.signed_by(&leaf_pair, &issuer).unwrap(), authority.self_signed(&authority_pair).unwrap()];
+        let chain = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
+        assert_eq!(*minted(1).chain(), Chain::new(chain));
+    }
+
+    #[test]
+    fn both_kinds_of_keys_make_chains_that_hold() {
+        let rng = &mut ChaCha20Rng::seed_from_u64(1);
+        for (algorithm, length) in [(Algorithm::Ed25519, 64), (Algorithm::Ed448, 114)] {
+            let identity = RouterIdentity::mint_with(algorithm, "router.test", rng).unwrap();
+            identity.chain().verify(0).unwrap();
+            assert_eq!(identity.leaf_key().sign(b"text").len(), length);
+            assert_eq!(identity.chain().leaf_public_key(), Ok(identity.leaf_key().public()));
+        }
     }
 }

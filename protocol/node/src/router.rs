@@ -57,7 +57,11 @@ struct Inner<W> {
     room: Arc<Semaphore>,
     /// `None` after the store was taken: the router is stopped.
     core: RefCell<Option<Router>>,
+    /// Whether [`RouterNode::stop`] was called: nothing new is begun.
+    stopping: Cell<bool>,
     stopped: Notify,
+    connections: Cell<usize>,
+    failed_handshakes: Cell<u64>,
     links: RefCell<BTreeMap<SessionNo, Rc<Link>>>,
     /// Whether the core's timeouts are seen to.
     timed: Cell<bool>,
@@ -108,7 +112,10 @@ impl<W: World> RouterNode<W> {
             limits,
             room: Arc::new(Semaphore::new(limits.accepted.min(Semaphore::MAX_PERMITS))),
             core: RefCell::new(Some(core)),
+            stopping: Cell::new(false),
             stopped: Notify::new(),
+            connections: Cell::new(0),
+            failed_handshakes: Cell::new(0),
             links: RefCell::default(),
             timed: Cell::new(false),
             timer: Notify::new(),
@@ -127,6 +134,43 @@ impl<W: World> RouterNode<W> {
         self.inner.stopped.notify_waiters();
         self.inner.timer.notify_one();
         core.map(Router::into_store)
+    }
+
+    /// Stops the router in peace and hands over its queues: it accepts and dials no more, sends what it collected, writes what is
+    /// queued, and says good-bye to its peers. What takes longer than `limit` nanoseconds is cut off. `None` if it was
+    /// stopped before.
+    pub async fn stop(&self, limit: u64) -> Option<QueueStore> {
+        let inner = &self.inner;
+        inner.stopping.set(true);
+        inner.stopped.notify_waiters();
+        self.with_core(|core, now| core.shut_down(now));
+        // Each accepted connection gives its permit back when it has ended.
+        let all = u32::try_from(self.room_for()).unwrap_or(u32::MAX);
+        if within(&inner.world, limit, inner.room.acquire_many(all)).await.is_none() {
+            tracing::warn!("stopping: some peers were cut off");
+        }
+        self.take_store()
+    }
+
+    /// Runs a step of whoever operates the router on its core, and carries out what follows from it. `None` when the router
+    /// is stopped.
+    pub fn operate<T>(&self, step: impl FnOnce(&mut Router, u64) -> T) -> Option<T> {
+        self.with_core(step)
+    }
+
+    /// Accepted connections that are open now, whatever state they are in.
+    pub fn connections(&self) -> usize {
+        self.inner.connections.get()
+    }
+
+    /// Accepted connections that did not become sessions: no TLS, another protocol, too slow.
+    pub fn failed_handshakes(&self) -> u64 {
+        self.inner.failed_handshakes.get()
+    }
+
+    /// Accepted connections that may be open at a time.
+    fn room_for(&self) -> usize {
+        self.inner.limits.accepted.min(Semaphore::MAX_PERMITS)
     }
 
     /// How many sessions are open, those with relays included; none when the router is stopped.
@@ -161,11 +205,15 @@ impl<W: World> RouterNode<W> {
                 Ok((stream, peer)) => {
                     let node = self.clone();
                     world.spawn(async move {
+                        let open = &node.inner.connections;
+                        open.set(open.get().saturating_add(1));
                         node.accepted(stream, peer).await;
+                        open.set(open.get().saturating_sub(1));
                         drop(room);
                     });
                 }
                 Err(error) if may_pass(&error) => {
+                    tracing::warn!(kind = ?error.kind(), "a connection could not be accepted");
                     drop(room);
                     world.sleep(ACCEPT_PAUSE).await;
                 }
@@ -174,10 +222,10 @@ impl<W: World> RouterNode<W> {
         }
     }
 
-    /// Ready once the store was taken.
+    /// Ready once the router stops.
     async fn stopped(&self) {
         let stopped = self.inner.stopped.notified();
-        if self.inner.core.borrow().is_some() {
+        if !self.inner.stopping.get() && self.inner.core.borrow().is_some() {
             stopped.await;
         }
     }
@@ -190,11 +238,27 @@ impl<W: World> RouterNode<W> {
             () = self.stopped() => return,
             tls = within(world, self.inner.limits.tls_timeout, handshake) => tls,
         };
-        let Some(Ok(tls)) = tls else { return };
+        let tls = match tls {
+            Some(Ok(tls)) => tls,
+            refused => {
+                let failed = &self.inner.failed_handshakes;
+                failed.set(failed.get().saturating_add(1));
+                let from = world.address(&peer);
+                match refused {
+                    Some(Err(error)) => {
+                        tracing::debug!(from, %error, "a connection did not become a session")
+                    }
+                    _ => tracing::debug!(from, "a connection took too long to become a session"),
+                }
+                return;
+            }
+        };
         let (from, session_id) = (world.address(&peer), tls.session_id.clone());
         let session = self.with_core(|core, now| core.accept(&from, session_id, tls.alpn.is_some(), now));
         if let Some(session) = session {
+            tracing::debug!(session = session.0, from, "a session began");
             self.run_link(session, tls).await;
+            tracing::debug!(session = session.0, "a session ended");
         }
     }
 
@@ -272,12 +336,15 @@ impl<W: World> RouterNode<W> {
         };
         match connected {
             Some(Ok(tls)) => {
+                tracing::debug!(session = session.0, relay = %address.public(), "a relay was reached");
                 let session_id = tls.session_id.clone();
                 if self.with_core(|core, now| core.dialed(session, session_id, now)).is_some() {
                     return self.run_link(session, tls).await;
                 }
             }
             Some(Err(error)) => {
+                tracing::info!("a relay could not be reached");
+                tracing::debug!(session = session.0, relay = %address.public(), "the relay that could not be reached");
                 let failure = match error {
                     DialError::Timeout => DialFailure::Timeout,
                     DialError::Tls(_) => DialFailure::Network,

@@ -6,12 +6,10 @@ use std::path::Path;
 
 use serde_spanned::Spanned;
 
-use super::error::{InputError, line_of};
 use super::file::{self, File};
 use super::network::Named;
-use super::{
-    Analysis, Fault, Graph, Latency, Overrides, RouterLimits, Scenario, Users, Workload, closest, workload,
-};
+use super::{Analysis, Fault, Graph, Latency, Overrides, RouterLimits, Scenario, Users, Workload, workload};
+use crate::input::{Checker, InputError, closest, list};
 use crate::network::{OperatorIdx, Place};
 use crate::selection::Policy;
 use crate::units::{Duration, MILLISECOND, SECOND, format_duration};
@@ -23,28 +21,7 @@ const MAX_CONVERSATIONS: u32 = 10_000_000;
 /// The most operators for which every set of them is evaluated unless the file names the sets.
 const ALL_SETS_UP_TO: usize = 4;
 
-/// Makes errors that name the file and the line.
-pub(super) struct Checker<'a> {
-    pub(super) file: &'a Path,
-    text: &'a str,
-}
-
 impl Checker<'_> {
-    /// An error about a value.
-    pub(super) fn at(&self, span: Range<usize>, key: &str, message: impl Into<String>) -> InputError {
-        InputError { line: Some(line_of(self.text, span.start)), ..self.whole(key, message) }
-    }
-
-    /// An error about a key that is not there.
-    pub(super) fn whole(&self, key: &str, message: impl Into<String>) -> InputError {
-        InputError {
-            file: self.file.to_owned(),
-            line: None,
-            key: Some(key.to_owned()),
-            message: message.into(),
-        }
-    }
-
     pub(super) fn positive(&self, key: &str, value: &Spanned<Duration>) -> Result<u64, InputError> {
         match value.get_ref().0 {
             0 => Err(self.at(value.span(), key, "must be longer than 0")),
@@ -107,16 +84,6 @@ impl Checker<'_> {
     }
 }
 
-/// `a`, `b` and `c`.
-fn list(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        Some((last, _)) => last.clone(),
-        None => String::new(),
-    }
-}
-
 /// A share in (0, 1] as millionths, its nearest whole number.
 pub(super) fn millionths(checker: &Checker<'_>, key: &str, share: &Spanned<f64>) -> Result<u32, InputError> {
     let value = *share.get_ref();
@@ -136,8 +103,8 @@ pub(super) fn millionths(checker: &Checker<'_>, key: &str, share: &Spanned<f64>)
 
 /// Checks the whole text.
 pub(super) fn check(text: &str, path: &Path, overrides: &Overrides) -> Result<Scenario, InputError> {
-    let checker = Checker { file: path, text };
-    let file: File = toml::from_str(text).map_err(|error| not_read(&checker, error))?;
+    let checker = Checker::new(path, text);
+    let file: File = checker.parse()?;
     if file.name.get_ref().trim().is_empty() {
         return Err(checker.at(file.name.span(), "name", "must not be empty"));
     }
@@ -163,41 +130,6 @@ pub(super) fn check(text: &str, path: &Path, overrides: &Overrides) -> Result<Sc
         regions: named.regions,
         network: named.network,
     })
-}
-
-/// What the TOML reader or the file's structure refused.
-fn not_read(checker: &Checker<'_>, mut error: toml::de::Error) -> InputError {
-    let span = error.span();
-    // Without its input the error shows no excerpt but the path of the key.
-    error.set_input(None);
-    let shown = error.to_string();
-    let table = shown.rsplit_once("\nin `").map(|(_, path)| path.trim_end().trim_end_matches('`'));
-    let message = error.message();
-    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let inside = |name: &str| match table {
-        Some(table) if !table.is_empty() => format!("{table}.{name}"),
-        _ => name.to_owned(),
-    };
-    let (key, message) = match names.split_first() {
-        Some((name, known)) if message.starts_with("unknown field") => {
-            let hint = closest(name, known.iter().copied())
-                .map(|near| format!(", did you mean `{near}`?"))
-                .unwrap_or_else(|| format!(", known here are {}", list(known)));
-            (Some(inside(name)), format!("unknown key{hint}"))
-        }
-        Some((name, _)) if message.starts_with("missing field") => (Some(inside(name)), "missing".to_owned()),
-        _ if message.starts_with("duplicate key") => {
-            let name = span.clone().and_then(|span| checker.text.get(span)).unwrap_or_default();
-            (Some(inside(name)), "is there twice".to_owned())
-        }
-        _ => (table.map(str::to_owned), message.to_owned()),
-    };
-    InputError {
-        file: checker.file.to_owned(),
-        line: span.map(|span| line_of(checker.text, span.start)),
-        key,
-        message,
-    }
 }
 
 fn tick(checker: &Checker<'_>, file: &File) -> Result<u64, InputError> {

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use serde_spanned::Spanned;
 
-use super::check::{Checker, millionths};
-use super::error::InputError;
+use super::check::millionths;
 use super::file::{CountOrNames, File};
+use crate::input::{Checker, InputError, closest};
 use crate::network::{
     HowMany, Network, Operator, OperatorIdx, Place, RegionIdx, Roles, Router, RouterIdx, UserAdded, host_name,
 };
@@ -262,9 +262,8 @@ fn unknown<'a>(
     what: &str,
     names: impl Iterator<Item = &'a str>,
 ) -> InputError {
-    let hint = super::closest(name.get_ref(), names)
-        .map(|near| format!(", did you mean `{near}`?"))
-        .unwrap_or_default();
+    let hint =
+        closest(name.get_ref(), names).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
     checker.at(name.span(), key, format!("no {what} is named `{}`{hint}", name.get_ref()))
 }
 

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_spanned::Spanned;
 
-use super::check::Checker;
-use super::error::InputError;
 use super::file::{self, File};
 use super::{BODY_MAX, BODY_MIN, Column, Overrides, Rate, Trace, Workload};
+use crate::input::{Checker, InputError};
 use crate::units::SECOND;
 
 /// The most messages that a Poisson workload may send in all.

@@ -231,11 +231,7 @@ impl SignedKey {
     pub fn make(key: impl Into<AuthPublicKey>, signer: impl Into<SignatureSecret>) -> Self {
         let (key, signer) = (key.into(), signer.into());
         let content = element(0x30, &key.spki());
-        let oid = match &signer {
-            SignatureSecret::Ed25519(_) => ED25519,
-            SignatureSecret::Ed448(_) => ED448,
-        };
-        let algorithm = element(0x30, &element(0x06, oid.as_bytes()));
+        let algorithm = element(0x30, &element(0x06, oid_of(&signer).as_bytes()));
         // A bit string begins with the number of unused bits.
         let signature = element(0x03, &[&[0][..], &signer.sign(&content)].concat());
         SignedKey { der: element(0x30, &[content, algorithm, signature].concat()), key }
@@ -279,8 +275,16 @@ impl SignedKey {
     }
 }
 
+/// The algorithm of a key's signatures.
+pub(super) fn oid_of(signer: &SignatureSecret) -> ObjectIdentifier {
+    match signer {
+        SignatureSecret::Ed25519(_) => ED25519,
+        SignatureSecret::Ed448(_) => ED448,
+    }
+}
+
 /// A DER element; for content below 65,536 bytes.
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let [high, low] = (content.len() as u16).to_be_bytes();
     let header = match content.len() {
         0..=0x7f => vec![tag, low],

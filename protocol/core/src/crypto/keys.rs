@@ -488,6 +488,15 @@ impl SignatureKey {
             .or_else(|_| Ed448Public::from_spki(der).map(SignatureKey::Ed448))
     }
 
+    /// DER SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn spki(&self) -> Vec<u8> {
+        match self {
+            SignatureKey::Ed25519(key) => key.spki(),
+            SignatureKey::Ed448(key) => key.spki(),
+        }
+    }
+
     /// Whether `signature` is this key's over `text`.
     #[must_use]
     pub fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
@@ -524,5 +533,24 @@ impl SignatureSecret {
             SignatureSecret::Ed25519(key) => key.sign(text).to_vec(),
             SignatureSecret::Ed448(key) => key.sign(text).to_vec(),
         }
+    }
+
+    /// PKCS#8 version 1.
+    #[must_use]
+    pub fn pkcs8(&self) -> Vec<u8> {
+        match self {
+            SignatureSecret::Ed25519(key) => key.pkcs8(),
+            SignatureSecret::Ed448(key) => key.pkcs8(),
+        }
+    }
+
+    /// From PKCS#8 version 1.
+    ///
+    /// # Errors
+    /// [`KeyError`] for a key of another type and anything else.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        Ed25519Secret::from_pkcs8(der)
+            .map(SignatureSecret::Ed25519)
+            .or_else(|_| Ed448Secret::from_pkcs8(der).map(SignatureSecret::Ed448))
     }
 }

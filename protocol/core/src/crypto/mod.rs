@@ -8,6 +8,7 @@ pub mod chain;
 mod check_values;
 pub mod hash;
 pub mod keys;
+pub mod mint;
 
 pub use keys::SharedSecret;
 

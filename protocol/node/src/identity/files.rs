@@ -6,25 +6,32 @@
 //! | `router.key` | the leaf's key, PKCS#8 in PEM |
 //! | `ca.key` | the authority's key, PKCS#8 in PEM; needed only to replace the leaf, may be moved away |
 //!
+//! The directory of a deployed router is read, too: there the leaf's certificate is `server.crt`, its key `server.key`, and the
+//! authority's certificate a file of its own, `ca.crt`. So are single files, wherever they are.
+//!
 //! Each file appears under its name only once it is complete on the disk, and `router.crt` last, so that a
 //! crash in between leaves an identity that is recognised as incomplete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use sxlab_protocol::crypto::certificate::Chain;
-use sxlab_protocol::crypto::keys::Ed25519Secret;
+use sxlab_protocol::crypto::keys::SignatureSecret;
 
 use super::{IdentityError, RouterIdentity};
 
 const CHAIN: &str = "router.crt";
 const LEAF_KEY: &str = "router.key";
 const AUTHORITY_KEY: &str = "ca.key";
+/// As the deployed router calls them.
+const SERVER: &str = "server.crt";
+const SERVER_KEY: &str = "server.key";
+const AUTHORITY: &str = "ca.crt";
 /// In the order in which they are written.
 const FILES: [&str; 3] = [AUTHORITY_KEY, LEAF_KEY, CHAIN];
 
@@ -59,25 +66,80 @@ impl RouterIdentity {
     ///
     /// [`IdentityError::Incomplete`] if a file is missing (`ca.key` may be) or only half written,
     /// [`IdentityError::Malformed`] if a file cannot be understood, [`IdentityError::Certificate`] if the
-    /// chain does not hold, [`IdentityError::KeyMismatch`], [`IdentityError::Io`].
+    /// chain does not hold, [`IdentityError::KeyMismatch`], [`IdentityError::Io`]; [`IdentityError::Ambiguous`] if there
+    /// are files of both names.
     pub fn load(directory: &Path, unix_seconds: u64) -> Result<Option<Self>, IdentityError> {
         for name in FILES {
             if read(directory, &partial(name))?.is_some() {
                 return Err(IdentityError::Incomplete(name.to_owned()));
             }
         }
+        let deployed = read(directory, SERVER)?.is_some();
+        if deployed && read(directory, CHAIN)?.is_some() {
+            return Err(IdentityError::Ambiguous(CHAIN, SERVER));
+        }
+        let (certificates, key) =
+            if deployed { (&[SERVER, AUTHORITY][..], SERVER_KEY) } else { (&[CHAIN][..], LEAF_KEY) };
+        let mut ders = Vec::new();
+        let mut missing = None;
+        for &name in certificates {
+            match read(directory, name)? {
+                Some(text) => add(&mut ders, parse_chain(name, &text)?),
+                None => missing = missing.or(Some(name)),
+            }
+        }
+        let leaf_key = read(directory, key)?;
         let authority_key = read(directory, AUTHORITY_KEY)?;
-        let (chain, leaf_key) = match (read(directory, CHAIN)?, read(directory, LEAF_KEY)?) {
-            (Some(chain), Some(leaf_key)) => (chain, leaf_key),
-            (None, None) if authority_key.is_none() => return Ok(None),
-            (None, _) => return Err(IdentityError::Incomplete(CHAIN.to_owned())),
-            (_, None) => return Err(IdentityError::Incomplete(LEAF_KEY.to_owned())),
+        let leaf_key = match (missing, leaf_key) {
+            (Some(_), None) if !deployed && authority_key.is_none() => return Ok(None),
+            (Some(name), _) => return Err(IdentityError::Incomplete(name.to_owned())),
+            (None, None) => return Err(IdentityError::Incomplete(key.to_owned())),
+            (None, Some(leaf_key)) => leaf_key,
         };
-        let chain = Chain::new(parse_chain(&chain)?);
-        chain.verify(unix_seconds)?;
-        let leaf_key = parse_key(LEAF_KEY, &leaf_key)?;
+        let leaf_key = parse_key(key, &leaf_key)?;
         let authority_key = authority_key.map(|text| parse_key(AUTHORITY_KEY, &text)).transpose()?;
-        Self::from_parts(chain, leaf_key, authority_key).map(Some)
+        Self::checked(ders, leaf_key, authority_key, unix_seconds).map(Some)
+    }
+
+    /// Reads an identity from files anywhere: certificates in PEM, which make a chain leaf first in the order in which the files are
+    /// named (what is there twice counts once), and the leaf's key, PKCS#8 in PEM. Errors name the files as they are
+    /// named here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`], and [`IdentityError::Io`] for a file that is not there.
+    pub fn from_files(
+        certificates: &[PathBuf],
+        key: &Path,
+        unix_seconds: u64,
+    ) -> Result<Self, IdentityError> {
+        let whole = |path: &Path| fs::read(path).map_err(at(&path.to_string_lossy()));
+        let mut ders = Vec::new();
+        for path in certificates {
+            add(&mut ders, parse_chain(&path.to_string_lossy(), &whole(path)?)?);
+        }
+        let leaf_key = parse_key(&key.to_string_lossy(), &whole(key)?)?;
+        Self::checked(ders, leaf_key, None, unix_seconds)
+    }
+
+    fn checked(
+        ders: Vec<Vec<u8>>,
+        leaf_key: SignatureSecret,
+        authority_key: Option<SignatureSecret>,
+        unix_seconds: u64,
+    ) -> Result<Self, IdentityError> {
+        let chain = Chain::new(ders);
+        chain.verify(unix_seconds)?;
+        Self::from_parts(chain, leaf_key, authority_key)
+    }
+}
+
+/// Appends what is not there yet: a leaf's file often holds the chain that other files hold, too.
+fn add(ders: &mut Vec<Vec<u8>>, more: Vec<Vec<u8>>) {
+    for der in more {
+        if !ders.contains(&der) {
+            ders.push(der);
+        }
     }
 }
 
@@ -118,7 +180,7 @@ fn read(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, IdentityError> 
     }
 }
 
-fn key_pem(key: &Ed25519Secret) -> String {
+fn key_pem(key: &SignatureSecret) -> String {
     pem("PRIVATE KEY", &key.pkcs8())
 }
 
@@ -128,14 +190,14 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
 }
 
-fn parse_chain(text: &[u8]) -> Result<Vec<Vec<u8>>, IdentityError> {
+fn parse_chain(name: &str, text: &[u8]) -> Result<Vec<Vec<u8>>, IdentityError> {
     let chain = CertificateDer::pem_slice_iter(text)
         .map(|certificate| certificate.map(|der| der.to_vec()))
         .collect::<Result<Vec<_>, _>>();
-    chain.map_err(|error| malformed(CHAIN, error))
+    chain.map_err(|error| malformed(name, error))
 }
 
-fn parse_key(name: &str, text: &[u8]) -> Result<Ed25519Secret, IdentityError> {
+fn parse_key(name: &str, text: &[u8]) -> Result<SignatureSecret, IdentityError> {
     let key = PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|error| malformed(name, error))?;
-    Ed25519Secret::from_pkcs8(key.secret_pkcs8_der()).map_err(|error| malformed(name, error))
+    SignatureSecret::from_pkcs8(key.secret_pkcs8_der()).map_err(|error| malformed(name, error))
 }

@@ -28,7 +28,7 @@ impl Acceptor {
     ///
     /// [`TlsError::Tls`] if the identity's key cannot be used.
     pub fn new(identity: &RouterIdentity, alpn: &[&[u8]]) -> Result<Self, TlsError> {
-        let certificate = Arc::new(identity.certified_key()?);
+        let certificate = Arc::new(identity.certified_key());
         let build = |provider, clock| Settings::new(&certificate, alpn, provider, clock);
         Ok(Self {
             system: Arc::new(build(provider::system(), Arc::new(DefaultTimeProvider))?),

@@ -40,8 +40,7 @@ impl Connector {
     /// [`TlsError::Tls`] if the client's own key cannot be used.
     pub fn new(config: ConnectorConfig) -> Result<Self, TlsError> {
         let ConnectorConfig { alpn, expected_identity, client_identity } = config;
-        let certificate =
-            client_identity.map(|identity| identity.certified_key().map(Arc::new)).transpose()?;
+        let certificate = client_identity.map(|identity| Arc::new(identity.certified_key()));
         let build = |provider: CryptoProvider, clock: Arc<dyn TimeProvider>| {
             let verifier = verify::RouterCertificates { expected_identity };
             let mut config = ClientConfig::builder_with_details(Arc::new(provider), clock)

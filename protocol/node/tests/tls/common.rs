@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use sxlab_node::identity::RouterIdentity;
+use sxlab_node::identity::{Algorithm, RouterIdentity};
 use sxlab_node::tls::{Acceptor, Connector, ConnectorConfig, Entropy, SMP_ALPN, TlsError, TlsSession};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
@@ -22,6 +22,11 @@ pub(crate) fn entropy(seed: u64) -> Entropy {
 
 pub(crate) fn identity(seed: u64) -> RouterIdentity {
     RouterIdentity::mint("router.test", &mut ChaCha20Rng::seed_from_u64(seed)).unwrap()
+}
+
+pub(crate) fn ed448_identity(seed: u64) -> RouterIdentity {
+    let rng = &mut ChaCha20Rng::seed_from_u64(seed);
+    RouterIdentity::mint_with(Algorithm::Ed448, "router.test", rng).unwrap()
 }
 
 pub(crate) fn client_of(router: &RouterIdentity) -> ConnectorConfig {

@@ -1,6 +1,7 @@
 //! A router's identity as files: what is saved is loaded, and nothing else is.
 
 use std::fs;
+use std::path::PathBuf;
 
 use sxlab_node::identity::{IdentityError, RouterIdentity};
 use sxlab_protocol::crypto::certificate::CertificateError;
@@ -34,6 +35,67 @@ fn what_is_saved_is_loaded() {
         .collect();
     names.sort();
     assert_eq!(names, FILES);
+}
+
+/// The same identity under the names that deployed routers give to their files.
+fn deployed(test: &str) -> Directory {
+    let (directory, ours) = (Directory::new(test), saved(test));
+    fs::create_dir_all(&directory.0).unwrap();
+    let chain = fs::read_to_string(ours.0.join("router.crt")).unwrap();
+    let end = "-----END CERTIFICATE-----\n";
+    let (leaf, authority) = chain.split_at(chain.find(end).unwrap() + end.len());
+    fs::write(directory.0.join("server.crt"), leaf).unwrap();
+    fs::write(directory.0.join("ca.crt"), authority).unwrap();
+    fs::copy(ours.0.join("router.key"), directory.0.join("server.key")).unwrap();
+    directory
+}
+
+#[test]
+fn the_files_of_a_deployed_router_are_an_identity() {
+    let directory = deployed("deployed");
+    let loaded = load(&directory).unwrap().unwrap();
+    assert_eq!(loaded.chain(), identity(1).chain());
+
+    // The leaf's file may hold the chain.
+    let both = ["server.crt", "ca.crt"].map(|name| fs::read(directory.0.join(name)).unwrap()).concat();
+    fs::write(directory.0.join("server.crt"), both).unwrap();
+    assert_eq!(load(&directory).unwrap().unwrap().chain(), identity(1).chain());
+
+    for missing in ["ca.crt", "server.key"] {
+        let directory = deployed("deployed-missing");
+        fs::remove_file(directory.0.join(missing)).unwrap();
+        let error = load(&directory).unwrap_err();
+        assert!(matches!(&error, IdentityError::Incomplete(name) if name == missing), "{error}");
+    }
+}
+
+#[test]
+fn a_directory_with_files_of_both_names_is_refused() {
+    let (directory, ours) = (deployed("both"), saved("both-ours"));
+    fs::copy(ours.0.join("router.crt"), directory.0.join("router.crt")).unwrap();
+    let error = load(&directory).unwrap_err();
+    assert_eq!(error.to_string(), "both router.crt and server.crt are there: move one of them away");
+}
+
+#[test]
+fn files_anywhere_make_an_identity_and_errors_name_them() {
+    let directory = deployed("anywhere");
+    let [leaf, authority, key] = ["server.crt", "ca.crt", "server.key"].map(|name| directory.0.join(name));
+    let from = |certificates: &[&PathBuf], key: &PathBuf| {
+        let certificates: Vec<_> = certificates.iter().map(|path| path.to_path_buf()).collect();
+        RouterIdentity::from_files(&certificates, key, NOW)
+    };
+    assert_eq!(from(&[&leaf, &authority], &key).unwrap().chain(), identity(1).chain());
+    // Leaf first: in the other order the authority would be the one that the leaf signed.
+    from(&[&authority, &leaf], &key).unwrap_err();
+    for (refused, named) in [
+        (from(&[&leaf, &authority], &directory.0.join("none.key")), "none.key"),
+        (from(&[&leaf, &directory.0.join("none.crt")], &key), "none.crt"),
+        (from(&[&leaf, &authority], &leaf), "server.crt"),
+    ] {
+        let message = refused.unwrap_err().to_string();
+        assert!(message.starts_with(directory.0.join(named).to_str().unwrap()), "{message}");
+    }
 }
 
 #[test]

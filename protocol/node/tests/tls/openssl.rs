@@ -2,14 +2,17 @@
 //! `SSL_get_peer_finished` as the channel binding "tls-unique" (TR-14). Without a Python that has TLS 1.3 and
 //! ChaCha20-Poly1305 the tests say `skipped` and pass.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::common::{Directory, client_of, entropy, identity};
+use crate::common::{Directory, client_of, ed448_identity, entropy, identity};
 use rustls::HandshakeKind;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use sxlab_node::identity::RouterIdentity;
 use sxlab_node::tls::{Acceptor, Connector, ConnectorConfig, Entropy, SMP_ALPN, TlsSession};
+use sxlab_node::world::{RealWorld, World};
 use sxlab_protocol::crypto::certificate::Chain;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
@@ -125,9 +128,9 @@ fn skipped() {
 }
 
 /// A client of OpenSSL at our router. OpenSSL too checks our chain, with the authority as its trust anchor.
-async fn our_router(groups: &str, kind: HandshakeKind, entropy: Entropy) {
+async fn our_router(identity: RouterIdentity, groups: &str, kind: HandshakeKind, entropy: Entropy) {
     let files = Directory::new("openssl-client");
-    identity(7).save(&files.0).unwrap();
+    identity.save(&files.0).unwrap();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let settings = files.file("openssl.cnf");
@@ -140,7 +143,7 @@ async fn our_router(groups: &str, kind: HandshakeKind, entropy: Entropy) {
         accepted = listener.accept() => accepted.unwrap().0,
         _ = peer.process.wait() => return peer.unable().await,
     };
-    let acceptor = Acceptor::new(&identity(7), &SMP_ALPN).unwrap();
+    let acceptor = Acceptor::new(&identity, &SMP_ALPN).unwrap();
     let session = acceptor.accept(stream, entropy).await.unwrap();
     assert!(session.peer_chain.is_empty());
     assert_eq!(session.stream.get_ref().1.handshake_kind(), Some(kind));
@@ -168,16 +171,36 @@ async fn our_client(files: &Directory, expected_identity: [u8; 32], entropy: Ent
 #[tokio::test]
 async fn an_openssl_client_has_the_session_id_of_our_router() {
     for entropy in [Entropy::System, entropy(1)] {
-        let checked = our_router("X25519", HandshakeKind::Full, entropy);
+        let checked = our_router(identity(7), "X25519", HandshakeKind::Full, entropy);
         timeout(LIMIT, checked).await.unwrap();
     }
+}
+
+/// OpenSSL checks our Ed448 chain and the router's signature of the handshake.
+#[tokio::test]
+async fn an_openssl_client_takes_our_router_with_ed448_certificates() {
+    for entropy in [Entropy::System, entropy(1)] {
+        let checked =
+            our_router(ed448_identity(7), "X448:X25519", HandshakeKind::FullWithHelloRetryRequest, entropy);
+        timeout(LIMIT, checked).await.unwrap();
+    }
+}
+
+/// OpenSSL reads our Ed448 files, key and all.
+#[tokio::test]
+async fn an_openssl_server_runs_on_our_ed448_files() {
+    let (files, identity) = (Directory::new("openssl-our-ed448"), ed448_identity(7));
+    identity.save(&files.0).unwrap();
+    let checked = our_client(&files, identity.identity_hash(), Entropy::System);
+    timeout(LIMIT, checked).await.unwrap();
 }
 
 /// Deployed clients prefer X448, which our router does not have: it asks for another hello.
 #[tokio::test]
 async fn a_client_that_prefers_x448_is_asked_again_and_has_the_session_id_too() {
     for entropy in [Entropy::System, entropy(1)] {
-        let checked = our_router("X448:X25519", HandshakeKind::FullWithHelloRetryRequest, entropy);
+        let kind = HandshakeKind::FullWithHelloRetryRequest;
+        let checked = our_router(identity(7), "X448:X25519", kind, entropy);
         timeout(LIMIT, checked).await.unwrap();
     }
 }
@@ -219,6 +242,20 @@ async fn our_client_takes_a_router_with_ed448_certificates() {
     std::fs::write(files.file("router.crt"), pem.concat()).unwrap();
     let authority = CertificateDer::from_pem_slice(&pem[1]).unwrap().to_vec();
     let expected_identity = Chain::new(vec![authority]).identity().unwrap();
+    // Our router reads them, too: as files anywhere, and as the files of a deployed router.
+    let now = RealWorld.now() / 1_000_000_000;
+    let paths = [&leaf, &ca].map(PathBuf::from);
+    let own = RouterIdentity::from_files(&paths, Path::new(&leaf_key), now).unwrap();
+    assert_eq!(own.identity_hash(), expected_identity);
+    let deployed = Directory::new("openssl-deployed");
+    std::fs::create_dir_all(&deployed.0).unwrap();
+    for (from, to) in [(&leaf, "server.crt"), (&leaf_key, "server.key"), (&ca, "ca.crt"), (&ca_key, "ca.key")]
+    {
+        std::fs::copy(from, deployed.file(to)).unwrap();
+    }
+    let loaded = RouterIdentity::load(&deployed.0, now).unwrap().unwrap();
+    assert_eq!(loaded.chain(), own.chain());
+    timeout(LIMIT, our_router(loaded.clone(), "X25519", HandshakeKind::Full, Entropy::System)).await.unwrap();
     let checked = our_client(&files, expected_identity, Entropy::System);
     timeout(LIMIT, checked).await.unwrap();
 }

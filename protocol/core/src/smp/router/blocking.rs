@@ -1,4 +1,4 @@
-//! Queues that the router's operator blocked.
+//! What the router's operator does with queues: blocks and unblocks, deletes, looks.
 //!
 //! A blocked queue answers BLOCKED to whatever is authorized, but for OFF, which replaces the blocking, DEL and NSUB
 //! (SN-7). Versions that do not know BLOCKED get AUTH (D38).
@@ -6,10 +6,29 @@
 use super::links::for_everybody;
 use super::verify::{Reply, link_id};
 use super::{Queue, Router, Status};
+use crate::observe::SessionNo;
 use crate::smp::command::Command;
 use crate::smp::error::{BlockingInfo, SmpError};
 use crate::smp::response::Response;
 use crate::wire::{CorrId, EntityId, QueueMode};
+
+/// What an operator may be told of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueReport {
+    /// Its status.
+    pub status: Status,
+    /// Its mode, where its client said one.
+    pub mode: Option<QueueMode>,
+    /// Whether it takes messages of one sender only.
+    pub secured: bool,
+    /// Messages that wait, a quota marker included.
+    pub messages: usize,
+    /// Whether somebody is subscribed to it now.
+    pub subscribed: bool,
+}
+
+/// Nobody's session: the operator's.
+const OPERATOR: SessionNo = SessionNo(0);
 
 impl Queue {
     /// Why it is blocked, if it is.
@@ -46,6 +65,22 @@ impl Router {
             }
         }
         Some(before)
+    }
+
+    /// Deletes the queue of a recipient or sender id with its messages, and tells its subscriber, as DEL by another session
+    /// would (RC-38). `false` if there is no such queue.
+    pub fn delete_queue(&mut self, id: &EntityId, now: u64) -> bool {
+        let Some(recipient) = self.recipient_id(id) else { return false };
+        self.delete(OPERATOR, &recipient, now) == Response::Ok
+    }
+
+    /// The queue of a recipient or sender id, if there is one.
+    pub fn report_queue(&mut self, id: &EntityId) -> Option<QueueReport> {
+        let recipient = self.recipient_id(id)?;
+        let subscribed = self.subscribers.contains_key(&recipient);
+        let queue = self.store.by_recipient(&recipient)?;
+        let (status, mode, messages) = (queue.status, queue.mode, queue.len());
+        Some(QueueReport { status, mode, secured: queue.sender_key.is_some(), messages, subscribed })
     }
 
     fn recipient_id(&self, id: &EntityId) -> Option<EntityId> {

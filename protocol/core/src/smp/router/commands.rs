@@ -293,7 +293,7 @@ impl Router {
     }
 
     /// DEL (RC-37, RC-38).
-    fn delete(&mut self, session: SessionNo, entity: &EntityId, now: u64) -> Response {
+    pub(super) fn delete(&mut self, session: SessionNo, entity: &EntityId, now: u64) -> Response {
         let subscriber = self.subscriber(entity);
         let notifier = self.store.replace_notifier(entity, None);
         if !self.store.delete(entity) {
@@ -381,6 +381,7 @@ impl Router {
                 match Accepted::check(received, &forwarded.session.layout) {
                     Err(refusal) => (refusal.corr, refusal.entity, Response::Err(refusal.error)),
                     Ok(accepted) => {
+                        self.statistics.forwarded_command(accepted.command.kind());
                         let mut seen = accepted.seen(session, Layer::Forwarded, size);
                         // The relay knows the inner command by the forward that carried it.
                         seen.corr = corr.clone();
@@ -393,6 +394,7 @@ impl Router {
                 }
             }
         };
+        self.statistics.error_in(&response);
         let Some(secret) = secret else { return Response::Err(SmpError::Internal) };
         forward::seal_reply(&forwarded, &secret, corr, inner_corr, entity, &response)
             .unwrap_or(Response::Err(SmpError::Internal))

@@ -15,6 +15,7 @@
 //! | `state` | what QUE tells of a queue |
 //! | `services` | services and their queues: what survives a restart |
 //! | `service_sessions` | sessions of services, which subscribe to all of their queues at once |
+//! | `statistics` | what the router counts |
 //! | `proxy` | sessions with other routers and the commands forwarded over them |
 //!
 //! Contract: after each call, drain [`Router::poll`]; for each session that it names as writable, write what
@@ -38,6 +39,7 @@ mod service_sessions;
 mod services;
 mod sessions;
 mod state;
+mod statistics;
 mod store;
 mod verify;
 
@@ -47,12 +49,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 
+pub use self::blocking::QueueReport;
 pub use self::proxy::DialFailure;
 use self::proxy::Relays;
 pub use self::queues::{Content, Line, Link, Notification, Notifier, Offered, Queue, Status, Stored};
 pub use self::records::{Change, NotifierRecord, QueueRecord, Record, RecordError, RecordKey};
 pub use self::services::Service;
 use self::sessions::Peer;
+pub use self::statistics::{Holdings, Statistics};
 pub use self::store::QueueStore;
 use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, KeyType};
 use crate::observe::{SessionNo, Sight};
@@ -187,6 +191,7 @@ pub struct Router {
     writable: BTreeSet<SessionNo>,
     events: VecDeque<RouterEvent>,
     sights: Vec<Sight>,
+    statistics: Statistics,
     dummies: Dummies,
 }
 
@@ -245,6 +250,7 @@ impl Router {
             writable: BTreeSet::new(),
             events: VecDeque::new(),
             sights: Vec::new(),
+            statistics: Statistics::default(),
             dummies,
         }
     }
@@ -306,6 +312,20 @@ impl Router {
     }
 
     /// When [`Router::timeout`] is to be called, in nanoseconds since the epoch; a time that has passed means at once.
+    /// Prepares the end: sends what is collected, tells clients that wait for relays that these are gone, and has every
+    /// session closed once what is queued for it is written. Sessions that are accepted after this are as usual.
+    pub fn shut_down(&mut self, now: u64) {
+        self.ends_due = None;
+        self.flush_ends();
+        self.notifications_due = None;
+        self.flush_notifications(now);
+        self.close_relays(now);
+        for session in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.close(session);
+        }
+    }
+
+    /// When [`Router::timeout`] is to be called, in nanoseconds since the epoch.
     pub fn next_timeout(&self) -> Option<u64> {
         let handshake = self.handshakes.first().map(|(deadline, _)| *deadline);
         let dues = [self.ends_due, self.notifications_due, self.expiry_due, self.inactive_due, handshake];

@@ -177,6 +177,7 @@ impl Router {
             unix_seconds: now / super::SECOND,
         };
         relay.client = Some(Client::new(handshake, rng));
+        self.statistics.dialed += 1;
         self.see(|| Sight::Dialed { session, to });
     }
 
@@ -186,6 +187,7 @@ impl Router {
             DialFailure::Network => BrokerError::Network,
             DialFailure::Timeout => BrokerError::Timeout,
         };
+        self.statistics.dial_failures += 1;
         self.relay_ended(session, &error, now);
     }
 
@@ -221,6 +223,13 @@ impl Router {
     fn close_relay(&mut self, session: SessionNo, error: &BrokerError, now: u64) {
         self.relay_ended(session, error, now);
         self.events.push_back(RouterEvent::Close(session));
+    }
+
+    /// Ends every session with a relay.
+    pub(super) fn close_relays(&mut self, now: u64) {
+        for session in self.relays.open.keys().copied().collect::<Vec<_>>() {
+            self.close_relay(session, &BrokerError::Network, now);
+        }
     }
 
     /// PFWD: passes a client's sealed command on. `None`: the answer comes with the relay's.

@@ -104,6 +104,7 @@ impl Router {
     ) -> SessionNo {
         let session = self.new_session();
         self.schedule_checks(now);
+        self.statistics.accepted += 1;
         self.see(|| Sight::Accepted { session, from: from.to_owned() });
         let started =
             RouterHandshake::start(&self.credentials, self.config.versions, tls_session, alpn, &mut self.rng);
@@ -150,6 +151,7 @@ impl Router {
         }
         let peer = self.sessions.get_mut(&session)?;
         let block = peer.blocks.pop_front().map(|(_, block)| block);
+        self.statistics.blocks_out += u64::from(block.is_some());
         let serving = peer.open().is_some_and(|open| open.service.is_some());
         if !peer.deferred.is_empty() && peer.blocks.len() < self.config.outgoing_blocks {
             for queue in std::mem::take(&mut peer.deferred) {
@@ -214,6 +216,7 @@ impl Router {
             return;
         }
         let Some(peer) = self.sessions.get_mut(&session) else { return };
+        self.statistics.blocks_in += 1;
         peer.heard = now;
         let content = match &mut peer.state {
             State::Closing => return,
@@ -273,6 +276,7 @@ impl Router {
             match accepted {
                 Err(refusal) => refused.push(refusal),
                 Ok(accepted) => {
+                    self.statistics.command(accepted.command.kind());
                     self.see(|| Sight::Received(accepted.seen(session, Layer::Session, item.len())));
                     match self.verify(&accepted, &own, service.as_deref()) {
                         Ok(()) => verified.push(accepted),
@@ -324,6 +328,7 @@ impl Router {
                 write_response(&open.agreed.session, reply.corr.clone(), reply.entity.clone(), bytes)
             });
             let Ok(item) = item else { continue };
+            self.statistics.response(&reply.response);
             if self.config.observe {
                 seen.push(Sight::Sent(Seen {
                     session,

@@ -1,7 +1,10 @@
-//! What is wrong with a scenario or a trace, in one line.
+//! Input files in TOML: read strictly, and what is wrong with one said in one line that names file, line and key.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
 
 /// One thing wrong with an input file, shown as `FILE:LINE: KEY: message` on a single line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +49,91 @@ impl fmt::Display for InputError {
     }
 }
 
+/// Makes errors that name the file and the line.
+#[derive(Clone, Copy, Debug)]
+pub struct Checker<'a> {
+    pub(crate) file: &'a Path,
+    text: &'a str,
+}
+
+impl<'a> Checker<'a> {
+    /// For the text of a file, as the user named it.
+    pub fn new(file: &'a Path, text: &'a str) -> Self {
+        Self { file, text }
+    }
+
+    /// The text as TOML of a form that refuses unknown keys.
+    ///
+    /// # Errors
+    /// What the TOML reader or the form refuses.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, InputError> {
+        toml::from_str(self.text).map_err(|error| self.not_read(error))
+    }
+
+    /// An error about a value.
+    pub fn at(&self, span: Range<usize>, key: &str, message: impl Into<String>) -> InputError {
+        InputError { line: Some(line_of(self.text, span.start)), ..self.whole(key, message) }
+    }
+
+    /// An error about a key that is not there.
+    pub(crate) fn whole(&self, key: &str, message: impl Into<String>) -> InputError {
+        InputError {
+            file: self.file.to_owned(),
+            line: None,
+            key: Some(key.to_owned()),
+            message: message.into(),
+        }
+    }
+
+    fn not_read(&self, mut error: toml::de::Error) -> InputError {
+        let span = error.span();
+        // Without its input the error shows no excerpt but the path of the key.
+        error.set_input(None);
+        let shown = error.to_string();
+        let table = shown.rsplit_once("\nin `").map(|(_, path)| path.trim_end().trim_end_matches('`'));
+        let message = error.message();
+        let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        let inside = |name: &str| match table {
+            Some(table) if !table.is_empty() => format!("{table}.{name}"),
+            _ => name.to_owned(),
+        };
+        let (key, message) = match names.split_first() {
+            Some((name, known)) if message.starts_with("unknown field") => {
+                let hint = closest(name, known.iter().copied())
+                    .map(|near| format!(", did you mean `{near}`?"))
+                    .unwrap_or_else(|| format!(", known here are {}", list(known)));
+                (Some(inside(name)), format!("unknown key{hint}"))
+            }
+            Some((name, _)) if message.starts_with("missing field") => {
+                (Some(inside(name)), "missing".to_owned())
+            }
+            _ if message.starts_with("duplicate key") => {
+                let name = span.clone().and_then(|span| self.text.get(span)).unwrap_or_default();
+                (Some(inside(name)), "is there twice".to_owned())
+            }
+            _ => (table.map(str::to_owned), message.to_owned()),
+        };
+        InputError {
+            file: self.file.to_owned(),
+            line: span.map(|span| line_of(self.text, span.start)),
+            key,
+            message,
+        }
+    }
+}
+
+/// `a`, `b` and `c`.
+pub(crate) fn list(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => String::new(),
+    }
+}
+
 /// The line, counted from 1, of a byte offset.
-pub(crate) fn line_of(text: &str, offset: usize) -> usize {
+fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|&b| b == b'\n').count()
 }
 

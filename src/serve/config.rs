@@ -1,0 +1,161 @@
+//! Settings made whole: flags over the file over the defaults, checked, and turned into what a router takes.
+
+use std::path::Path;
+
+use sxlab_node::router::ConnectionLimits;
+use sxlab_protocol::smp::router::RouterConfig;
+use sxlab_simnet::input::Checker;
+
+use super::settings::Settings;
+use super::value::Value;
+use crate::exit::{Exit, Failure};
+
+/// What flags, file and defaults come to.
+pub(crate) fn whole(flags: Settings, file: Option<&Path>) -> Result<Settings, Failure> {
+    let Some(path) = file else {
+        let settings = flags.over(Settings::defaults());
+        return check(&settings, None).map(|()| settings);
+    };
+    let text = std::fs::read_to_string(path);
+    let text =
+        text.map_err(|error| Failure::usage(format_args!("cannot be read: {error}")).of(path.display()))?;
+    let checker = Checker::new(path, &text);
+    let from_file: Settings = checker.parse().map_err(Failure::usage)?;
+    let settings = flags.over(from_file).over(Settings::defaults());
+    check(&settings, Some(checker)).map(|()| settings)
+}
+
+/// What no setting can see alone.
+fn check(settings: &Settings, file: Option<Checker<'_>>) -> Result<(), Failure> {
+    let wrong = |at: Place, key: &str, message: &str| match (file, at) {
+        (Some(checker), Some(span)) => Failure::usage(checker.at(span, key, message)),
+        _ => Failure::usage(format_args!("--{}: {message}", key.replace('_', "-"))),
+    };
+    match (settings.certificate.first(), &settings.key, &settings.dir) {
+        (Some(certificate), _, Some(_)) => Err(wrong(
+            place(certificate),
+            "certificate",
+            "the identity is in `dir` or in single files, not both",
+        )),
+        (Some(certificate), None, None) => {
+            Err(wrong(place(certificate), "certificate", "needs its key: name that file, too"))
+        }
+        (None, Some(key), _) => {
+            Err(wrong(place(key), "key", "needs its certificates: name those files, too"))
+        }
+        _ => Ok(()),
+    }?;
+    let nowhere = settings.listen.iter().find(|listen| listen.value.ip().is_unspecified());
+    match (nowhere, &settings.host) {
+        (Some(listen), None) => {
+            let message = format!(
+                "{} is every address of this machine: say with --host, or `host`, which one the router's address names",
+                listen.value
+            );
+            Err(wrong(place(listen), "listen", &message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where a value stands in the file, if it does.
+type Place = Option<std::ops::Range<usize>>;
+
+fn place<T>(value: &Value<T>) -> Place {
+    value.span.clone()
+}
+
+/// As a file that says the same.
+pub(crate) fn print(settings: &Settings) -> Result<String, Failure> {
+    toml::to_string(settings).map_err(|error| Failure::new(Exit::Bug, error))
+}
+
+/// The value of a setting that has a default, which is there for the settings that [`whole`] gives.
+fn value<T, U>(setting: Option<&Value<T>>, default: U, of: impl FnOnce(&T) -> U) -> U {
+    setting.map_or(default, |setting| of(&setting.value))
+}
+
+/// What the protocol's core takes.
+pub(crate) fn router(settings: &Settings) -> RouterConfig {
+    let default = RouterConfig::default();
+    RouterConfig {
+        versions: value(settings.versions.as_ref(), default.versions, |v| v.0),
+        queue_quota: value(settings.quota.as_ref(), default.queue_quota, |v| v.get()),
+        message_ttl: value(settings.message_ttl.as_ref(), default.message_ttl, |v| v.0),
+        expiry_interval: value(settings.expiry_interval.as_ref(), default.expiry_interval, |v| v.0),
+        expire_on_send: value(settings.expire_on_send.as_ref(), default.expire_on_send, |v| v.0),
+        end_interval: value(settings.end_interval.as_ref(), default.end_interval, |v| v.0),
+        notification_interval: value(
+            settings.notification_interval.as_ref(),
+            default.notification_interval,
+            |v| v.0,
+        ),
+        notification_ttl: value(settings.notification_ttl.as_ref(), default.notification_ttl, |v| v.0),
+        password: settings.password.as_ref().map(|password| password.value.0.clone()),
+        new_queues: value(settings.new_queues.as_ref(), default.new_queues, |v| v.0),
+        proxy: value(settings.proxy.as_ref(), default.proxy, |v| v.0),
+        handshake_timeout: value(settings.handshake_timeout.as_ref(), default.handshake_timeout, |v| v.0),
+        inactive_ttl: value(settings.inactive_ttl.as_ref(), default.inactive_ttl, |v| v.0),
+        inactive_interval: value(settings.inactive_interval.as_ref(), default.inactive_interval, |v| v.0),
+        forward_timeout: value(settings.forward_timeout.as_ref(), default.forward_timeout, |v| v.0),
+        relay_memory: value(settings.relay_memory.as_ref(), default.relay_memory, |v| v.0),
+        relay_sessions: value(settings.relay_sessions.as_ref(), default.relay_sessions, |v| v.get()),
+        proxied_per_client: value(settings.proxied_per_client.as_ref(), default.proxied_per_client, |v| {
+            v.get()
+        }),
+        outgoing_blocks: value(settings.outgoing_blocks.as_ref(), default.outgoing_blocks, |v| v.get()),
+        // Nobody looks.
+        observe: false,
+    }
+}
+
+/// What the node takes for its connections.
+pub(crate) fn connections(settings: &Settings) -> ConnectionLimits {
+    let default = ConnectionLimits::default();
+    ConnectionLimits {
+        accepted: value(settings.connections.as_ref(), default.accepted, |v| v.get()),
+        tls_timeout: value(settings.tls_timeout.as_ref(), default.tls_timeout, |v| v.0),
+        dial_timeout: value(settings.dial_timeout.as_ref(), default.dial_timeout, |v| v.0),
+    }
+}
+
+/// How much to log.
+pub(crate) fn level(settings: &Settings) -> tracing::Level {
+    value(settings.log.as_ref(), tracing::Level::INFO, |v| v.0)
+}
+
+/// How long to wait for peers when the router stops, in nanoseconds.
+pub(crate) fn stop_timeout(settings: &Settings) -> u64 {
+    value(settings.stop_timeout.as_ref(), 0, |v| v.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::value::{Count, Limit};
+
+    #[test]
+    fn the_defaults_are_those_of_the_parts() {
+        let settings = whole(Settings::default(), None).unwrap();
+        assert_eq!(router(&settings), RouterConfig::default());
+        assert_eq!(connections(&settings), ConnectionLimits::default());
+    }
+
+    #[test]
+    fn what_is_printed_is_a_file_that_says_the_same() {
+        let flags = Settings {
+            quota: Some(Count::of(2).into()),
+            inactive_ttl: Some(Limit::of(u64::MAX).into()),
+            block: vec!["AAAA content 1d".parse().unwrap()],
+            host: Some("smp.example.org".parse().unwrap()),
+            password: Some("s\"e\\cret".parse().unwrap()),
+            ..Settings::default()
+        };
+        let settings = flags.over(Settings::defaults());
+        let printed = print(&settings).unwrap();
+        let again: Settings = Checker::new(Path::new("printed"), &printed).parse().unwrap();
+        assert_eq!(print(&again).unwrap(), printed);
+        assert_eq!(router(&again), router(&settings));
+        assert_eq!(router(&again).password.as_deref(), Some("s\"e\\cret"));
+    }
+}

@@ -1,0 +1,163 @@
+//! What a router counts, as Prometheus text. Nothing in it names anybody.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use sxlab_node::router::RouterNode;
+use sxlab_node::world::RealWorld;
+use sxlab_protocol::observe::Kind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::few;
+
+/// The longest request that is read, in bytes.
+const REQUEST: usize = 8192;
+/// How long a request and its answer may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// One metric and its samples.
+struct Metric {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    /// Labels, empty for none, and values.
+    samples: Vec<(String, u64)>,
+}
+
+impl Metric {
+    fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self { name, kind: "counter", help, samples: vec![(String::new(), value)] }
+    }
+
+    fn gauge(name: &'static str, help: &'static str, value: usize) -> Self {
+        let value = u64::try_from(value).unwrap_or(u64::MAX);
+        Self { name, kind: "gauge", help, samples: vec![(String::new(), value)] }
+    }
+
+    fn by_kind(name: &'static str, help: &'static str, counts: &BTreeMap<Kind, u64>) -> Self {
+        let samples = counts.iter().map(|(kind, count)| {
+            let tag = match kind {
+                Kind::OtherCommand | Kind::OtherResponse => "other".to_owned(),
+                kind => format!("{kind:?}").to_uppercase(),
+            };
+            (format!("{{kind=\"{tag}\"}}"), *count)
+        });
+        Self { name, kind: "counter", help, samples: samples.collect() }
+    }
+}
+
+/// What there is to tell of a router; nothing once it is stopped.
+fn metrics(node: &RouterNode<RealWorld>) -> Vec<Metric> {
+    let seen = node.operate(|core, _| (core.statistics().clone(), core.holdings()));
+    let Some((counts, there)) = seen else { return Vec::new() };
+    let errors = counts.errors.iter().map(|(tag, count)| (format!("{{kind=\"{tag}\"}}"), *count));
+    vec![
+        Metric::gauge("sxlab_smp_connections", "Accepted connections that are open.", node.connections()),
+        Metric::counter(
+            "sxlab_smp_failed_handshakes_total",
+            "Accepted connections that did not become sessions.",
+            node.failed_handshakes(),
+        ),
+        Metric::gauge("sxlab_smp_sessions", "Open sessions of clients.", there.sessions),
+        Metric::gauge("sxlab_smp_relay_sessions", "Sessions with relays, as a proxy.", there.relays),
+        Metric::gauge("sxlab_smp_queues", "Queues.", there.queues),
+        Metric::gauge("sxlab_smp_messages", "Messages that wait in all queues.", there.messages),
+        Metric::gauge("sxlab_smp_subscriptions", "Queues with a subscriber.", there.subscriptions),
+        Metric::gauge(
+            "sxlab_smp_notifier_subscriptions",
+            "Notifiers with a subscriber.",
+            there.notifier_subscriptions,
+        ),
+        Metric::counter("sxlab_smp_sessions_total", "Sessions that clients opened.", counts.accepted),
+        Metric::counter("sxlab_smp_relay_sessions_total", "Relays that were reached.", counts.dialed),
+        Metric::counter(
+            "sxlab_smp_relay_failures_total",
+            "Relays that could not be reached.",
+            counts.dial_failures,
+        ),
+        Metric::counter("sxlab_smp_blocks_in_total", "Blocks from clients.", counts.blocks_in),
+        Metric::counter("sxlab_smp_blocks_out_total", "Blocks to clients.", counts.blocks_out),
+        Metric::by_kind("sxlab_smp_commands_total", "Commands of clients.", &counts.commands),
+        Metric::by_kind(
+            "sxlab_smp_forwarded_total",
+            "Commands that proxies forwarded to this router.",
+            &counts.forwarded,
+        ),
+        Metric::by_kind(
+            "sxlab_smp_responses_total",
+            "Answers and events to clients; MSG and NMSG are deliveries.",
+            &counts.responses,
+        ),
+        Metric {
+            name: "sxlab_smp_errors_total",
+            kind: "counter",
+            help: "Errors to clients.",
+            samples: errors.collect(),
+        },
+    ]
+}
+
+/// Every sample as one line.
+pub(crate) fn samples(node: &RouterNode<RealWorld>) -> Vec<String> {
+    let all = metrics(node).into_iter();
+    all.flat_map(|metric| {
+        let name = metric.name;
+        metric.samples.into_iter().map(move |(labels, value)| format!("{name}{labels} {value}"))
+    })
+    .collect()
+}
+
+/// The text that Prometheus reads.
+fn exposition(node: &RouterNode<RealWorld>) -> String {
+    let mut text = String::new();
+    for Metric { name, kind, help, samples } in metrics(node) {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in samples {
+            let _ = writeln!(text, "{name}{labels} {value}");
+        }
+    }
+    text
+}
+
+/// Answers requests for the metrics, for ever.
+pub(crate) async fn serve(listener: TcpListener, node: RouterNode<RealWorld>) {
+    let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
+    few::serve(accept, |stream| {
+        let node = node.clone();
+        async move {
+            // Who does not get an answer in time, or at all, asks again.
+            let _ = timeout(LIMIT, answer(stream, &node)).await;
+        }
+    })
+    .await;
+}
+
+/// HTTP/1.0: one request, one answer.
+async fn answer(mut stream: TcpStream, node: &RouterNode<RealWorld>) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        if request.len() >= REQUEST || stream.read_buf(&mut request).await? == 0 {
+            break;
+        }
+    }
+    let line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|&byte| byte == b' ');
+    let (status, body) = match (words.next(), words.next()) {
+        (Some(b"GET"), Some(b"/metrics")) => ("200 OK", exposition(node)),
+        (Some(b"GET"), Some(_)) => ("404 Not Found", "the metrics are at /metrics\n".to_owned()),
+        (Some(_), Some(_)) => ("405 Method Not Allowed", "only GET\n".to_owned()),
+        _ => ("400 Bad Request", "not HTTP\n".to_owned()),
+    };
+    let head = format!(
+        "HTTP/1.0 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
