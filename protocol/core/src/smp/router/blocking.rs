@@ -77,7 +77,7 @@ impl Router {
     /// The queue of a recipient or sender id, if there is one.
     pub fn report_queue(&mut self, id: &EntityId) -> Option<QueueReport> {
         let recipient = self.recipient_id(id)?;
-        let subscribed = self.subscribers.contains_key(&recipient);
+        let subscribed = self.subscriber(&recipient).is_some();
         let queue = self.store.by_recipient(&recipient)?;
         let (status, mode, messages) = (queue.status, queue.mode, queue.len());
         Some(QueueReport { status, mode, secured: queue.sender_key.is_some(), messages, subscribed })
