@@ -1,8 +1,10 @@
 //! All cases, by area.
 
 mod authorization;
+mod blocking;
 mod encoding;
 mod errors;
+mod forms;
 mod links;
 mod names;
 mod notifications;
@@ -11,23 +13,37 @@ mod recipient;
 mod sender;
 mod services;
 mod transport;
+mod versions;
 
 use crate::case::Case;
 
 /// Every case for SMP, in the order in which they are run.
 pub fn smp() -> impl Iterator<Item = &'static Case> {
-    let areas: [&[Case]; 11] = [
+    let areas: [&[Case]; 24] = [
         transport::CASES,
         encoding::CASES,
         errors::CASES,
-        authorization::CASES,
-        recipient::CASES,
-        sender::CASES,
+        authorization::forms::CASES,
+        authorization::keys::CASES,
+        authorization::timing::CASES,
+        recipient::create::CASES,
+        recipient::subscribe::CASES,
+        recipient::get::CASES,
+        recipient::ack::CASES,
+        recipient::keys::CASES,
+        recipient::life::CASES,
+        recipient::state::CASES,
+        sender::send::CASES,
+        sender::delivery::CASES,
+        sender::quota::CASES,
+        sender::expiry::CASES,
+        blocking::CASES,
         links::CASES,
         notifications::CASES,
         services::CASES,
         proxy::CASES,
         names::CASES,
+        versions::CASES,
     ];
     areas.into_iter().flatten()
 }

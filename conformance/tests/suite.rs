@@ -6,7 +6,7 @@ mod tests {
 
     use sxlab_conformance::runner::Plan;
     use sxlab_conformance::target::pair::Pair;
-    use sxlab_conformance::{Catalogue, Coverage, Role, Verdict, cases};
+    use sxlab_conformance::{Catalogue, Coverage, Requirement, Role, Verdict, cases};
 
     #[test]
     fn our_router_passes_every_case_at_every_version() {
@@ -52,6 +52,29 @@ mod tests {
         }
         let uncovered: Vec<&str> = coverage.uncovered().map(|id| id.as_str()).collect();
         println!("{} of {} requirements have no case yet: {uncovered:?}", uncovered.len(), catalogue.len());
+    }
+
+    #[test]
+    fn every_requirement_of_these_areas_that_can_be_seen_has_a_case() {
+        let areas = ["authorization", "blocking", "encoding", "errors", "recipient", "sender", "versions"];
+        let catalogue = Catalogue::shipped().unwrap();
+        let mut coverage = Coverage::new(&catalogue);
+        for case in cases::smp().filter(|case| case.role.concerns(Role::Router)) {
+            coverage.add(case.id, case.requirements).unwrap();
+        }
+        for area in areas {
+            let area = format!("smp.{area}");
+            let observable: Vec<_> = catalogue
+                .iter()
+                .filter(|requirement| requirement.id.area() == area)
+                .filter(|requirement| requirement.role.concerns(Role::Router))
+                .filter(|requirement| requirement.unobservable.is_none())
+                .collect();
+            let without = |id: &&&Requirement| coverage.cases(&id.id).is_empty();
+            let uncovered: Vec<_> = observable.iter().filter(without).map(|one| one.id.as_str()).collect();
+            println!("{area}: {} of {} requirements", observable.len() - uncovered.len(), observable.len());
+            assert!(uncovered.is_empty(), "{area}: no case covers {uncovered:?}");
+        }
     }
 
     #[test]

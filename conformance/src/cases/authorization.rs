@@ -1,6 +1,5 @@
-//! Who may do what, and how commands are authorized.
+//! Who may do what.
 
-use crate::case::Case;
-
-/// The cases.
-pub(crate) const CASES: &[Case] = &[];
+pub(super) mod forms;
+pub(super) mod keys;
+pub(super) mod timing;

@@ -1,6 +1,9 @@
-//! The recipient's commands.
+//! Commands of recipients.
 
-use crate::case::Case;
-
-/// The cases.
-pub(crate) const CASES: &[Case] = &[];
+pub(super) mod ack;
+pub(super) mod create;
+pub(super) mod get;
+pub(super) mod keys;
+pub(super) mod life;
+pub(super) mod state;
+pub(super) mod subscribe;

@@ -1,6 +1,6 @@
 //! The sender's commands, delivery, expiry and quota.
 
-use crate::case::Case;
-
-/// The cases.
-pub(crate) const CASES: &[Case] = &[];
+pub(super) mod delivery;
+pub(super) mod expiry;
+pub(super) mod quota;
+pub(super) mod send;

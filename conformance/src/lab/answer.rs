@@ -15,6 +15,8 @@ pub struct Answer {
     pub corr: CorrId,
     /// Its entity.
     pub entity: EntityId,
+    /// Its authorization; none is right.
+    pub authorization: Vec<u8>,
     /// Its command's bytes.
     pub bytes: Vec<u8>,
     /// The response, where the bytes are one at the session's version.

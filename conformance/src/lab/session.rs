@@ -94,7 +94,9 @@ impl Side {
         };
         let Arrived { block, index, batch, at, .. } = arrived;
         let (entity, bytes) = (arrived.received.entity, arrived.received.command);
-        Ok(Answer { asked, corr, entity, bytes, response, block, index, batch, at })
+        let authorization = arrived.received.authorization;
+        let authorization = authorization.map(|signed| signed.as_bytes().to_vec()).unwrap_or_default();
+        Ok(Answer { asked, corr, entity, authorization, bytes, response, block, index, batch, at })
     }
 }
 
@@ -165,6 +167,24 @@ impl Lab<'_> {
         let line = self.at(who)?.line;
         self.record(Some(who), Direction::Sent, format!("{} bytes as they are", bytes.len()), bytes);
         Ok(self.instance.write(line, bytes))
+    }
+
+    /// Reads the next block as it came, neither decrypted nor looked at.
+    ///
+    /// # Errors
+    /// [`Failure::Wrong`] if none comes.
+    pub fn read_raw(&mut self, who: Who) -> Result<Vec<u8>, Failure> {
+        let (line, patience) = (self.at(who)?.line, self.patience());
+        match self.instance.read(line, patience) {
+            Read::Block(block) => {
+                self.record(Some(who), Direction::Received, "a block as it is".to_owned(), &block);
+                Ok(block)
+            }
+            Read::Closed(_) => {
+                Err(Failure::wrong("the target closed the connection, it should send a block"))
+            }
+            Read::Nothing => Err(Failure::wrong("the target does not send a block")),
+        }
     }
 
     /// The block that would carry this content, without writing it. Where blocks are encrypted the key has stepped.
