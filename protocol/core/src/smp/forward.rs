@@ -170,7 +170,7 @@ pub struct Forwarded {
     /// The session for reading and answering the inner transmission.
     pub session: Session,
     /// The secret shared with the client.
-    secret: SharedSecret,
+    pub(super) secret: SharedSecret,
     /// The inner transmission, or the error that answers an inner content that can't be read.
     pub inner: Result<Received, SmpError>,
 }

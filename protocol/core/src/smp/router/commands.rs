@@ -1,5 +1,6 @@
 //! What each command does and answers, once it is verified.
 
+use super::mutant::{Mutant, refuse_forward_wrongly};
 use super::sessions::{Hold, Open, Peer};
 use super::verify::{Accepted, Reply};
 use super::{Content, Link, Notification, Offered, Queue, Router, Status, Stored};
@@ -21,6 +22,20 @@ impl Router {
     /// Carries out a verified command of a session. Answers go to `replies`, messages that a subscription sets free to
     /// `messages`.
     pub(super) fn execute(
+        &mut self,
+        session: SessionNo,
+        accepted: Accepted,
+        now: u64,
+        replies: &mut Vec<Reply>,
+        messages: &mut Vec<Reply>,
+    ) {
+        match self.mutant() {
+            None => self.execute_rightly(session, accepted, now, replies, messages),
+            Some(mutant) => self.execute_wrongly(mutant, session, accepted, now, replies, messages),
+        }
+    }
+
+    pub(super) fn execute_rightly(
         &mut self,
         session: SessionNo,
         accepted: Accepted,
@@ -203,7 +218,7 @@ impl Router {
     }
 
     /// The queue's first message as a delivery, which is then what the session has to acknowledge.
-    fn next_message(&mut self, session: SessionNo, entity: &EntityId) -> Option<Response> {
+    pub(super) fn next_message(&mut self, session: SessionNo, entity: &EntityId) -> Option<Response> {
         let queue = self.store.by_recipient(entity)?;
         let first = queue.first()?;
         let id = first.id.clone();
@@ -316,7 +331,7 @@ impl Router {
     }
 
     /// SEND (SN-2 to SN-6). Its length is checked after its authorization, and before whether the queue is suspended.
-    fn receive(
+    pub(super) fn receive(
         &mut self,
         entity: &EntityId,
         flags: MsgFlags,
@@ -372,9 +387,10 @@ impl Router {
         let opened = forward::open_forward(&open.agreed.session, secret.as_ref(), &key, corr, sealed);
         let forwarded = match opened {
             Ok(forwarded) => forwarded,
-            Err(error) => return Response::Err(error),
+            Err(error) => return Response::Err(refuse_forward_wrongly(self.mutant(), error)),
         };
         let (inner_corr, entity, response) = match forwarded.inner.clone() {
+            Err(error) if self.is(Mutant::RefusesGarbageOutside) => return Response::Err(error),
             Err(error) => (CorrId::EMPTY, EntityId::EMPTY, Response::Err(error)),
             Ok(received) => {
                 let size = received.command.len();
@@ -388,7 +404,12 @@ impl Router {
                         self.see(|| Sight::Received(seen));
                         let (corr, entity) =
                             (accepted.received.corr.clone(), accepted.received.entity.clone());
-                        let limit = forwarded.session.layout.message_limit;
+                        let mut limit = forwarded.session.layout.message_limit;
+                        if self.is(Mutant::LimitsForwardedAsOuter) {
+                            limit = self
+                                .open(session)
+                                .map_or(limit, |open| open.agreed.session.layout.message_limit);
+                        }
                         (corr, entity, self.execute_forwarded(accepted, &key, limit, now))
                     }
                 }
@@ -396,8 +417,10 @@ impl Router {
         };
         self.statistics.error_in(&response);
         let Some(secret) = secret else { return Response::Err(SmpError::Internal) };
-        forward::seal_reply(&forwarded, &secret, corr, inner_corr, entity, &response)
-            .unwrap_or(Response::Err(SmpError::Internal))
+        let inner_corr = if self.is(Mutant::EchoesOuterCorrId) { forwarded.corr.clone() } else { inner_corr };
+        let answer = forward::seal_reply(&forwarded, &secret, corr, inner_corr, entity, &response)
+            .unwrap_or(Response::Err(SmpError::Internal));
+        self.answer_forward_wrongly(&forwarded, &secret, corr, answer)
     }
 
     /// A forwarded command: only what senders do may be forwarded (PX-14).
@@ -412,11 +435,15 @@ impl Router {
             accepted.command,
             Command::Send { .. } | Command::SKey(_) | Command::LKey(_) | Command::LGet | Command::Rslv(_)
         );
-        if !allowed {
+        let skey = matches!(accepted.command, Command::SKey(_));
+        if !(allowed || self.is(Mutant::RunsAnyForwarded)) || (skey && self.is(Mutant::RefusesForwardedSkey))
+        {
             return Response::Err(SmpError::Command(CommandError::Prohibited));
         }
         // Whose session the proxy's is does not matter to what it forwards.
-        if let Err(error) = self.verify(&accepted, own, None) {
+        if let Err(error) = self.verify(&accepted, own, None)
+            && !self.is(Mutant::TrustsProxies)
+        {
             return Response::Err(error);
         }
         let entity = accepted.received.entity;
@@ -429,13 +456,17 @@ impl Router {
             Command::LKey(key) => self.secure_by_link(&entity, key),
             Command::LGet => self.get_link(&entity),
             Command::Rslv(_) => NO_RESOLVER,
+            // Only a mutant gets here.
+            Command::Key(key) => self.secure(&entity, key, false),
+            Command::Off => self.suspend(&entity),
+            Command::Que => self.state(SessionNo(0), &entity),
             _ => Response::Err(SmpError::Command(CommandError::Prohibited)),
         }
     }
 }
 
 /// MSG with the message encrypted for its recipient (SN-9, SN-10).
-fn seal_message(queue: &Queue, message: &Stored) -> Response {
+pub(super) fn seal_message(queue: &Queue, message: &Stored) -> Response {
     let time = i64::try_from(message.time / super::SECOND).unwrap_or(i64::MAX);
     let body = match &message.content {
         Content::Message { flags, body } => MessageBody::Message { time, flags: *flags, body: body.clone() },

@@ -1,7 +1,7 @@
 //! What goes by itself: messages and notifications that waited too long, and clients that say nothing.
 
-use super::Router;
 use super::sessions::Hold;
+use super::{Mutant, Router};
 
 impl Router {
     /// Begins the regular checks, if they have not begun.
@@ -36,6 +36,7 @@ impl Router {
                 && peer.open().is_some_and(|open| {
                     let subscribed = open.holds.values().any(|hold| matches!(hold, Hold::Subscribed(_)));
                     let service = open.service.as_ref().and_then(|service| self.services.get(&service.id));
+                    let subscribed = subscribed && !self.is(Mutant::ClosesIdleSubscribed);
                     !subscribed && open.notifiers.is_empty() && service != Some(session)
                 })
         });

@@ -16,6 +16,7 @@
 //! | `services` | services and their queues: what survives a restart |
 //! | `service_sessions` | sessions of services, which subscribe to all of their queues at once |
 //! | `statistics` | what the router counts |
+//! | `mutant` | routers that are wrong in one thing, for suites that test suites |
 //! | `proxy` | sessions with other routers and the commands forwarded over them |
 //!
 //! Contract: after each call, drain [`Router::poll`]; for each session that it names as writable, write what
@@ -31,6 +32,7 @@ mod blocking;
 mod commands;
 mod expiry;
 mod links;
+mod mutant;
 mod notifications;
 mod proxy;
 mod queues;
@@ -50,6 +52,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 
 pub use self::blocking::QueueReport;
+pub use self::mutant::Mutant;
+use self::mutant::Wrong;
 pub use self::proxy::DialFailure;
 use self::proxy::Relays;
 pub use self::queues::{Content, Line, Link, Notification, Notifier, Offered, Queue, Status, Stored};
@@ -193,6 +197,8 @@ pub struct Router {
     sights: Vec<Sight>,
     statistics: Statistics,
     dummies: Dummies,
+    /// What it is wrong in, if it is.
+    wrong: Option<Box<Wrong>>,
 }
 
 /// Keys that nobody has, so that a refusal costs as much as a verification (AU-6).
@@ -252,6 +258,7 @@ impl Router {
             sights: Vec::new(),
             statistics: Statistics::default(),
             dummies,
+            wrong: None,
         }
     }
 

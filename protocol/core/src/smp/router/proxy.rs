@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::verify::Reply;
-use super::{Router, RouterEvent};
+use super::{Mutant, Router, RouterEvent};
 use crate::crypto::certificate::{Chain, SignedKey};
 use crate::crypto::keys::X25519Public;
 use crate::observe::{Kind, Layer, Seen, SessionNo, Sight};
@@ -31,7 +31,7 @@ pub enum DialFailure {
 /// Sessions with relays.
 #[derive(Debug, Default)]
 pub(super) struct Relays {
-    by_address: BTreeMap<Vec<u8>, SessionNo>,
+    pub(super) by_address: BTreeMap<Vec<u8>, SessionNo>,
     open: BTreeMap<SessionNo, RelaySession>,
     /// Relays that failed lately, until when they are not tried again, and how they failed.
     failed: BTreeMap<Vec<u8>, (u64, BrokerError)>,
@@ -245,7 +245,8 @@ impl Router {
         now: u64,
     ) -> Option<Response> {
         let no_session = Response::Err(SmpError::Proxy(ProxyError::NoSession));
-        let own = CorrId::from(self.fresh_id());
+        let fresh = CorrId::from(self.fresh_id());
+        let own = if self.is(Mutant::ForwardsUnderClientCorr) { corr.clone() } else { fresh };
         let found = self
             .relays
             .open

@@ -3,10 +3,10 @@
 //! Of a service's sessions one is subscribed: the last that subscribed to anything. It gets what happens to every queue, or
 //! every notifier, of the service, without an entry for each; the one before it is told that it has lost them all (SV-17).
 
-use super::Router;
 use super::services::{Service, combine};
 use super::sessions::{Hold, Peer};
 use super::verify::Reply;
+use super::{Mutant, Router};
 use crate::crypto::keys::Ed25519Public;
 use crate::observe::SessionNo;
 use crate::smp::command::{Command, ServiceQueues};
@@ -26,7 +26,7 @@ pub(super) struct ServiceSession {
     fingerprint: [u8; 32],
     key: Ed25519Public,
     /// Whether it subscribed to all queues at once, and has not lost them since.
-    all: bool,
+    pub(super) all: bool,
     /// While it is given the first messages of its queues: the last queue that was looked at.
     delivering: Option<EntityId>,
 }
@@ -66,13 +66,17 @@ impl Router {
         tls_chain: &[Vec<u8>],
         now: u64,
     ) -> Result<ServiceSession, TransportError> {
+        let tls_chain = if self.is(Mutant::TakesOtherTlsChain) { &hello.chain.ders } else { tls_chain };
         let bad_auth = TransportError::Handshake(HandshakeFailure::BadAuth);
         let key = hello.verify(tls_chain, now / super::SECOND).map_err(|_| bad_auth)?;
         let fingerprint = hello.chain.identity().map_err(|_| bad_auth)?;
         let role = hello.role;
         let session = |id| ServiceSession { id, role, fingerprint, key, all: false, delivering: None };
         match self.store.service_by_fingerprint(&fingerprint) {
-            Some(known) if known.role == role => Ok(session(known.id.clone())),
+            Some(_) if self.is(Mutant::GivesNewServiceId) => Ok(session(EntityId::from(self.fresh_id()))),
+            Some(known) if known.role == role || self.is(Mutant::TakesOtherRole) => {
+                Ok(session(known.id.clone()))
+            }
             Some(_) => Err(TransportError::Handshake(HandshakeFailure::BadService)),
             None => {
                 let id = EntityId::from(self.fresh_id());

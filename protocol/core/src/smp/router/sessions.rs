@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::mutant::{Mutant, check_wrongly, sort_wrongly, unpack_wrongly};
 use super::service_sessions::ServiceSession;
 use super::verify::{Accepted, Refusal, Reply};
 use super::{Router, RouterEvent};
@@ -106,8 +107,11 @@ impl Router {
         self.schedule_checks(now);
         self.statistics.accepted += 1;
         self.see(|| Sight::Accepted { session, from: from.to_owned() });
-        let started =
-            RouterHandshake::start(&self.credentials, self.config.versions, tls_session, alpn, &mut self.rng);
+        let (credentials, versions) = (&self.credentials, self.config.versions);
+        let started = match self.mutant() {
+            None => RouterHandshake::start(credentials, versions, tls_session, alpn, &mut self.rng),
+            Some(mutant) => self.greet_wrongly(mutant, tls_session, alpn),
+        };
         let mut blocks = VecDeque::new();
         let state = match started {
             Ok((hello, handshake)) => {
@@ -221,10 +225,16 @@ impl Router {
         let content = match &mut peer.state {
             State::Closing => return,
             State::Handshake { handshake, .. } => {
-                let greeted = handshake.client_hello(block);
+                let greeted = match &self.wrong {
+                    None => handshake.client_hello(block),
+                    Some(wrong) => wrong.client_hello(handshake, block),
+                };
                 return self.greeted(session, greeted, now);
             }
-            State::Open(open) => open.agreed.codec.open(block),
+            State::Open(open) => match &self.wrong {
+                None => open.agreed.codec.open(block),
+                Some(wrong) => wrong.open(&mut open.agreed.codec, block),
+            },
         };
         match content {
             Ok(content) => self.content(session, &content, now),
@@ -237,7 +247,12 @@ impl Router {
         let Some(peer) = self.sessions.get_mut(&session) else { return };
         let State::Handshake { deadline, chain, .. } = &mut peer.state else { return };
         let (deadline, chain) = (*deadline, std::mem::take(chain));
-        let Ok(ClientGreeted { agreed, key, service: hello }) = greeted else { return self.close(session) };
+        let Ok(ClientGreeted { agreed, key, service: hello }) = greeted else {
+            if !self.refuses_hello_wrongly(session) {
+                self.close(session);
+            }
+            return;
+        };
         let admitted = hello.map(|hello| self.admit_service(&hello, &chain, now)).transpose();
         let reply = match &admitted {
             Ok(None) => None,
@@ -258,27 +273,59 @@ impl Router {
 
     /// Answers a block that can't be read: one error, and the session goes on (TR-32).
     fn unreadable(&mut self, session: SessionNo) {
+        if self.is(Mutant::ClosesOnGarbage) {
+            return self.close(session);
+        }
+        if self.is(Mutant::IgnoresGarbage) {
+            return;
+        }
         self.send(session, vec![Refusal::bare(CorrId::EMPTY, SmpError::Block).into()]);
     }
 
     fn content(&mut self, session: SessionNo, content: &[u8], now: u64) {
         self.blocks += 1;
-        let Ok(items) = unpack(content) else { return self.unreadable(session) };
+        let items = match self.mutant() {
+            None => unpack(content),
+            Some(mutant) => unpack_wrongly(mutant, content),
+        };
+        let Ok(items) = items else { return self.unreadable(session) };
         let Some(open) = self.open(session) else { return };
         let (own, service) = (open.key.clone(), open.service.clone());
         let (mut refused, mut unverified, mut verified) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
             let Some(open) = self.open(session) else { return };
-            let accepted = match read_transmission(&open.agreed.session, item) {
+            let layout = open.agreed.session.layout;
+            let read = match self.mutant() {
+                None => read_transmission(&open.agreed.session, item),
+                Some(mutant) => {
+                    let of = open.agreed.session.clone();
+                    self.read_wrongly(mutant, session, &of, item)
+                }
+            };
+            let accepted = match read {
                 Err(_) => Err(Refusal::bare(CorrId::EMPTY, SmpError::Block)),
-                Ok(received) => Accepted::check(received, &open.agreed.session.layout),
+                Ok(received) => match self.mutant() {
+                    None => Accepted::check(received, &layout),
+                    Some(mutant) => check_wrongly(mutant, received, &layout),
+                },
             };
             match accepted {
                 Err(refusal) => refused.push(refusal),
                 Ok(accepted) => {
                     self.statistics.command(accepted.command.kind());
                     self.see(|| Sight::Received(accepted.seen(session, Layer::Session, item.len())));
-                    match self.verify(&accepted, &own, service.as_deref()) {
+                    let mut verdict = self.verify(&accepted, &own, service.as_deref());
+                    if let Some(mutant) = self.mutant() {
+                        verdict = self.verify_wrongly(
+                            mutant,
+                            session,
+                            &accepted,
+                            &own,
+                            service.as_deref(),
+                            verdict,
+                        );
+                    }
+                    match verdict {
                         Ok(()) => verified.push(accepted),
                         Err(error) => unverified.push(accepted.refused(error)),
                     }
@@ -287,11 +334,16 @@ impl Router {
         }
         // Refusals travel first, in blocks of their own, whatever stood before them (TR-34).
         refused.append(&mut unverified);
-        self.send(session, refused.into_iter().map(Reply::from).collect());
         let (mut replies, mut messages) = (Vec::new(), Vec::new());
+        if let Some(mutant) = self.mutant() {
+            sort_wrongly(mutant, &mut refused, &mut verified);
+        }
+        let late = if self.is(Mutant::RefusesLast) { std::mem::take(&mut refused) } else { Vec::new() };
+        self.send(session, refused.into_iter().map(Reply::from).collect());
         for accepted in verified {
             self.execute(session, accepted, now, &mut replies, &mut messages);
         }
+        replies.extend(late.into_iter().map(Reply::from));
         if replies.len() <= ANSWERS_WITH_MESSAGE && !messages.is_empty() {
             replies.push(messages.remove(0));
         }
@@ -305,7 +357,10 @@ impl Router {
     }
 
     /// Queues transmissions for a session, packed together.
-    pub(super) fn send(&mut self, session: SessionNo, replies: Vec<Reply>) {
+    pub(super) fn send(&mut self, session: SessionNo, mut replies: Vec<Reply>) {
+        if let Some(mutant) = self.mutant() {
+            replies = self.send_wrongly(mutant, replies);
+        }
         let Some(peer) = self.sessions.get_mut(&session) else { return };
         let State::Open(open) = &mut peer.state else { return };
         // What was decided from the queues stands once they are durable as they were then.
@@ -343,11 +398,27 @@ impl Router {
             items.push(item);
         }
         self.sights.append(&mut seen);
-        for content in pack(&items).unwrap_or_default() {
-            if let Ok(block) = open.agreed.codec.seal(&content) {
+        let contents = match &self.wrong {
+            None => pack(&items),
+            Some(wrong) => wrong.pack(&items),
+        };
+        for content in contents.unwrap_or_default() {
+            let sealed = match &self.wrong {
+                None => open.agreed.codec.seal(&content),
+                Some(wrong) => wrong.seal(&mut open.agreed.codec, &content),
+            };
+            if let Ok(block) = sealed {
                 peer.blocks.push_back((needed, block));
                 self.writable.insert(session);
             }
+        }
+    }
+
+    /// Queues a block as it is.
+    pub(super) fn write_block(&mut self, session: SessionNo, block: Vec<u8>) {
+        if let Some(peer) = self.sessions.get_mut(&session) {
+            peer.blocks.push_back((0, block));
+            self.writable.insert(session);
         }
     }
 
@@ -367,6 +438,11 @@ impl Router {
     /// Collects an event for another session's subscription; it is sent with others when the interval ends (D34). Events of
     /// the latest block go first, as the deployed router sends them.
     pub(super) fn collect_end(&mut self, session: SessionNo, entity: EntityId, event: Response, now: u64) {
+        let told = match self.mutant() {
+            None => Some((session, entity, event)),
+            Some(mutant) => self.ends_wrongly(mutant, session, entity, event),
+        };
+        let Some((session, entity, event)) = told else { return };
         if self.sessions.contains_key(&session) {
             let of_session = self.ends.entry(session).or_default();
             of_session.entry(Reverse(self.blocks)).or_default().push((entity, event));

@@ -218,6 +218,11 @@ impl QueueStore {
         changed
     }
 
+    /// A queue, to be changed without a trace in the journal: for mutants.
+    pub(super) fn tamper(&mut self, recipient: &EntityId) -> Option<&mut Queue> {
+        self.queues.get_mut(recipient)
+    }
+
     /// Secures a queue for the sender with this key. `false` if it is secured with another one, or there is no such queue.
     pub fn secure(&mut self, recipient: &EntityId, key: AuthPublicKey) -> bool {
         self.alter(recipient, |queue| queue.sender_key.is_none() && queue.sender_key.replace(key).is_none());

@@ -7,8 +7,8 @@
 
 use std::borrow::Cow;
 
-use super::Router;
 use super::service_sessions::ServiceSession;
+use super::{Mutant, Router};
 use crate::crypto::keys::{AuthPublicKey, KeyType, X25519Secret};
 use crate::observe::{Layer, Seen, SessionNo};
 use crate::smp::command::Command;
@@ -57,7 +57,7 @@ pub(super) fn link_id(entity: &EntityId) -> LinkId {
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
     pub(super) received: Received,
-    authorization: Authorization,
+    pub(super) authorization: Authorization,
     pub(super) command: Command,
 }
 
@@ -133,7 +133,7 @@ impl Accepted {
         }
     }
 
-    fn verifies(&self, key: &AuthPublicKey, text: &[u8], own: &X25519Secret) -> bool {
+    pub(super) fn verifies(&self, key: &AuthPublicKey, text: &[u8], own: &X25519Secret) -> bool {
         self.authorization.verifies(key, text, &self.received.corr, own)
     }
 
@@ -157,7 +157,7 @@ impl Accepted {
     }
 
     /// The type of the key that the authorization was made with, if there is one.
-    fn key_type(&self) -> Option<KeyType> {
+    pub(super) fn key_type(&self) -> Option<KeyType> {
         match self.authorization {
             Authorization::None => None,
             Authorization::Ed25519(_) => Some(KeyType::Ed25519),
@@ -178,7 +178,8 @@ impl Router {
         service: Option<&ServiceSession>,
     ) -> Result<(), SmpError> {
         let entity = &accepted.received.entity;
-        let prohibited = service.is_some_and(|service| !service.allows(&accepted.command));
+        let prohibited = service.is_some_and(|service| !service.allows(&accepted.command))
+            && !self.is(Mutant::IgnoresRole);
         let allowed = if prohibited { Err(SmpError::Command(CommandError::Prohibited)) } else { Ok(()) };
         let queue_keys = match (&accepted.command, party(&accepted.command)) {
             // Without its link LGET is AUTH, whoever asks.
@@ -219,7 +220,7 @@ impl Router {
         };
         let keys = queue_keys.unwrap_or_default();
         let mut candidates = keys.iter().filter(|key| key.key_type() == key_type).peekable();
-        if candidates.peek().is_none() {
+        if candidates.peek().is_none() && !self.is(Mutant::RefusesAbsentFaster) {
             // Absent queues and keys of another type cost what a wrong key costs (AU-6): one verification of the kind
             // that the authorization implies, with a key that nobody has.
             std::hint::black_box(accepted.verifies(self.dummies.of(key_type), &text, own));
