@@ -300,7 +300,7 @@ async fn run<W: World>(
             }
         }
     };
-    let writing = link.write(&mut writer, || shared.core.borrow_mut().next_block());
+    let writing = link.write(&mut writer, || shared.core.borrow_mut().next_block().into());
     let abandoned = async {
         shared.unheld.notified().await;
         events.closed().await;

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`world`] | the one trait through which a node names sockets, time and tasks, and the real world behind it |
 //! | [`router`] | an SMP router that accepts connections and dials other routers as a proxy |
+//! | [`store`] | what a router keeps in a file, so that it survives a crash at any moment |
 //! | [`client`] | one session with a router: requests, forwarded commands, events |
 //! | [`identity`] | a router's long-term keys and certificates, minted, saved and loaded |
 //! | [`tls`] | TLS 1.3 as the network speaks it: session id, certificate check, application protocol |
@@ -16,5 +17,6 @@ mod dial;
 pub mod identity;
 mod link;
 pub mod router;
+pub mod store;
 pub mod tls;
 pub mod world;

@@ -13,6 +13,22 @@ use crate::world::{World, within};
 /// other side close, in nanoseconds. A peer that does not read is cut off after it.
 pub(crate) const CLOSE_TIMEOUT: u64 = 10_000_000_000;
 
+/// What there is to write.
+pub(crate) enum Next {
+    /// A block.
+    Block(Vec<u8>),
+    /// A block that may not be written yet; there will be a [`Link::wake`].
+    Held,
+    /// Nothing.
+    Nothing,
+}
+
+impl From<Option<Vec<u8>>> for Next {
+    fn from(block: Option<Vec<u8>>) -> Self {
+        block.map_or(Next::Nothing, Next::Block)
+    }
+}
+
 /// What the halves of a connection and whoever drives it tell each other. Each half waits for its own signal only, and
 /// a signal that comes while nobody waits is kept for the next wait.
 #[derive(Debug, Default)]
@@ -54,22 +70,24 @@ impl Link {
     }
 
     /// Writes what `next` gives, at each wake-up, until the link is closed or the connection breaks.
-    pub(crate) async fn write(
-        &self,
-        writer: &mut (impl AsyncWrite + Unpin),
-        mut next: impl FnMut() -> Option<Vec<u8>>,
-    ) {
+    pub(crate) async fn write(&self, writer: &mut (impl AsyncWrite + Unpin), mut next: impl FnMut() -> Next) {
         loop {
             // Closing is looked at first: what is queued before it is written.
             let closing = self.is_closing();
-            while let Some(block) = next() {
-                // The block is off the queue: one that was not read for lack of room may be read now.
-                self.readable.notify_one();
-                if writer.write_all(&block).await.is_err() {
-                    return;
+            let held = loop {
+                match next() {
+                    Next::Block(block) => {
+                        // The block is off the queue: one that was not read for lack of room may be read now.
+                        self.readable.notify_one();
+                        if writer.write_all(&block).await.is_err() {
+                            return;
+                        }
+                    }
+                    Next::Held => break true,
+                    Next::Nothing => break false,
                 }
-            }
-            if writer.flush().await.is_err() || closing {
+            };
+            if writer.flush().await.is_err() || (closing && !held) {
                 return;
             }
             self.writable.notified().await;

@@ -1,8 +1,11 @@
 //! An SMP router on sockets: accepts connections, pumps their blocks through the core, and dials other routers when
 //! the core asks for it as a proxy.
+//!
+//! With a [`Writer`], what each step changed goes to the store, and a block leaves once the changes that it was made after are
+//! durable. The core keeps the blocks meanwhile, so that its bounds hold for them too.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,7 +19,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::dial::{DialError, dial};
 use crate::identity::RouterIdentity;
-use crate::link::{Link, part, read_block};
+use crate::link::{Link, Next, part, read_block};
+use crate::store::{StoreError, Watch, Writer};
 use crate::tls::{Acceptor, SMP_ALPN, TlsError, TlsSession};
 use crate::world::{World, within};
 
@@ -63,6 +67,11 @@ struct Inner<W> {
     connections: Cell<usize>,
     failed_handshakes: Cell<u64>,
     links: RefCell<BTreeMap<SessionNo, Rc<Link>>>,
+    /// What makes the queues durable, and the sessions that wait for it.
+    writer: RefCell<Option<Writer>>,
+    held: RefCell<BTreeSet<SessionNo>>,
+    /// Why the store failed, after which the router is stopped.
+    failure: RefCell<Option<Arc<StoreError>>>,
     /// Whether the core's timeouts are seen to.
     timed: Cell<bool>,
     timer: Notify,
@@ -102,6 +111,35 @@ impl<W: World> RouterNode<W> {
         observer: Option<Observer>,
         limits: ConnectionLimits,
     ) -> Result<Self, TlsError> {
+        Self::make(world, identity, config, store, None, observer, limits)
+    }
+
+    /// A router whose queues are in a [`Store`](crate::store::Store): both come from its `open`, and `writer` from its
+    /// `in_background`, or `in_step` in simulations.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the identity cannot be used for TLS.
+    pub fn with_store(
+        world: W,
+        identity: &RouterIdentity,
+        config: RouterConfig,
+        queues: QueueStore,
+        writer: Writer,
+        observer: Option<Observer>,
+        limits: ConnectionLimits,
+    ) -> Result<Self, TlsError> {
+        Self::make(world, identity, config, queues, Some(writer), observer, limits)
+    }
+
+    fn make(
+        world: W,
+        identity: &RouterIdentity,
+        config: RouterConfig,
+        store: QueueStore,
+        writer: Option<Writer>,
+        observer: Option<Observer>,
+        limits: ConnectionLimits,
+    ) -> Result<Self, TlsError> {
         let acceptor = Acceptor::new(identity, &SMP_ALPN)?;
         let credentials = RouterCredentials { chain: identity.chain().clone(), leaf: identity.leaf_key() };
         let config = RouterConfig { observe: observer.is_some(), ..config };
@@ -117,6 +155,9 @@ impl<W: World> RouterNode<W> {
             connections: Cell::new(0),
             failed_handshakes: Cell::new(0),
             links: RefCell::default(),
+            writer: RefCell::new(writer),
+            held: RefCell::default(),
+            failure: RefCell::default(),
             timed: Cell::new(false),
             timer: Notify::new(),
             observer,
@@ -126,6 +167,8 @@ impl<W: World> RouterNode<W> {
 
     /// Stops the router and hands over its queues, as a crash that the store survives: what was queued to be written is
     /// lost. Its connections are closed and its tasks end by themselves. `None` if it was stopped before.
+    ///
+    /// With a durable store, the queues that are handed over are those in memory, and [`Self::close_store`] has still to close the file.
     pub fn take_store(&self) -> Option<QueueStore> {
         let core = self.inner.core.borrow_mut().take();
         for link in self.inner.links.borrow().values() {
@@ -173,6 +216,18 @@ impl<W: World> RouterNode<W> {
         self.inner.limits.accepted.min(Semaphore::MAX_PERMITS)
     }
 
+    /// Makes durable what is not yet, and closes the store's file, if there is a store. To be called once the router is stopped.
+    ///
+    /// # Errors
+    /// What the store failed with, now or before.
+    pub async fn close_store(&self) -> Result<(), Arc<StoreError>> {
+        let writer = self.inner.writer.borrow_mut().take();
+        if let Some(writer) = writer {
+            writer.finish().await?;
+        }
+        self.inner.failure.borrow().clone().map_or(Ok(()), Err)
+    }
+
     /// How many sessions are open, those with relays included; none when the router is stopped.
     pub fn sessions(&self) -> usize {
         self.inner.core.borrow().as_ref().map_or(0, Router::sessions)
@@ -184,12 +239,18 @@ impl<W: World> RouterNode<W> {
     /// A listener that fails for a while, for example because the process has no file descriptors left, is tried again.
     ///
     /// # Errors
-    /// The listener's, where trying again can't help.
+    /// The listener's, where trying again can't help; a [`StoreError`] if the store fails: nothing that is not durable is
+    /// answered, so that the router has to be stopped, and started again from what the store holds.
     pub async fn serve(&self, listener: &W::Listener) -> io::Result<()> {
         let world = &self.inner.world;
         if !self.inner.timed.replace(true) {
             let timers = self.clone();
             world.spawn(async move { timers.run_timers().await });
+            let watch = self.inner.writer.borrow().as_ref().map(Writer::watch);
+            if let Some(watch) = watch {
+                let releases = self.clone();
+                world.spawn(async move { releases.run_releases(watch).await });
+            }
         }
         loop {
             let next = async {
@@ -198,7 +259,10 @@ impl<W: World> RouterNode<W> {
             };
             let (room, accepted) = tokio::select! {
                 biased;
-                () = self.stopped() => return Ok(()),
+                () = self.stopped() => {
+                    let failure = self.inner.failure.borrow().clone();
+                    return failure.map_or(Ok(()), |failure| Err(io::Error::other(failure)));
+                }
                 next = next => next,
             };
             match accepted {
@@ -228,6 +292,31 @@ impl<W: World> RouterNode<W> {
         if !self.inner.stopping.get() && self.inner.core.borrow().is_some() {
             stopped.await;
         }
+    }
+
+    /// Lets sessions go on whose changes have become durable, until the store is closed or fails.
+    async fn run_releases(&self, mut watch: Watch) {
+        while watch.changed().await && self.inner.core.borrow().is_some() {
+            if self.failed() {
+                return;
+            }
+            for session in self.inner.held.take() {
+                if let Some(link) = self.inner.links.borrow().get(&session) {
+                    link.wake();
+                }
+            }
+        }
+    }
+
+    /// Stops the router if its store has failed; whether it has.
+    fn failed(&self) -> bool {
+        let failure = self.inner.writer.borrow().as_ref().and_then(Writer::failure);
+        let failed = failure.is_some();
+        if failed {
+            self.inner.failure.replace(failure);
+            self.take_store();
+        }
+        failed
     }
 
     async fn accepted(&self, stream: W::Stream, peer: W::Peer) {
@@ -268,6 +357,12 @@ impl<W: World> RouterNode<W> {
         let mut guard = self.inner.core.borrow_mut();
         let core = guard.as_mut()?;
         let result = step(core, now);
+        let changes = core.changes();
+        if !changes.is_empty()
+            && let Some(writer) = self.inner.writer.borrow_mut().as_mut()
+        {
+            writer.submit(changes);
+        }
         if let Some(observer) = &self.inner.observer {
             for sight in core.sights() {
                 observer(now, sight);
@@ -284,7 +379,8 @@ impl<W: World> RouterNode<W> {
             }
         }
         self.inner.timer.notify_one();
-        Some(result)
+        drop(guard);
+        if self.failed() { None } else { Some(result) }
     }
 
     /// The link of a session. The core may have something for it before its connection is there: it begins empty then, and
@@ -309,7 +405,7 @@ impl<W: World> RouterNode<W> {
                 }
             }
         };
-        let next = || self.with_core(|core, _| core.next_block(session)).flatten();
+        let next = || self.next_block(session);
         tokio::select! {
             biased;
             () = reading => {}
@@ -323,8 +419,25 @@ impl<W: World> RouterNode<W> {
         }
     }
 
+    /// The session's next block, unless it has to wait for the store.
+    fn next_block(&self, session: SessionNo) -> Next {
+        if let (Some(core), Some(writer)) = (&*self.inner.core.borrow(), &*self.inner.writer.borrow())
+            && core.needs(session) > writer.durable()
+        {
+            self.inner.held.borrow_mut().insert(session);
+            return Next::Held;
+        }
+        self.with_core(|core, _| core.next_block(session)).flatten().into()
+    }
+
+    /// Whether the session's next block may be read; `None` when the router is stopped.
     fn wants_block(&self, session: SessionNo) -> Option<bool> {
-        self.inner.core.borrow().as_ref().map(|core| core.wants_block(session))
+        let wants = self.inner.core.borrow().as_ref().map(|core| core.wants_block(session));
+        let behind = self.inner.writer.borrow().as_ref().is_some_and(Writer::is_behind);
+        if behind {
+            self.inner.held.borrow_mut().insert(session);
+        }
+        wants.map(|wants| wants && !behind)
     }
 
     /// Connects to a relay for the core.
