@@ -268,8 +268,7 @@ async fn run<W: World>(
     let link = &shared.link;
     let reading = async {
         let mut ready = Some(ready);
-        let mut block = Vec::new();
-        while let Ok(Some(())) = read_block(&mut reader, &mut block).await {
+        while let Ok(Some(block)) = read_block(&mut reader).await {
             let taken = shared.core.borrow_mut().block(&block);
             if let Err(error) = taken {
                 if let Some(ready) = ready.take() {

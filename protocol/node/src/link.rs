@@ -95,24 +95,21 @@ impl Link {
     }
 }
 
-/// Reads the next block. `None` when the peer closed between blocks.
+/// Reads the next block. `None` when the peer closed between blocks. Between blocks no memory is held for one.
 ///
 /// # Errors
 /// The connection's; `UnexpectedEof` when it ended inside a block.
-pub(crate) async fn read_block(
-    reader: &mut (impl AsyncRead + Unpin),
-    block: &mut Vec<u8>,
-) -> io::Result<Option<()>> {
-    block.resize(BLOCK_SIZE, 0);
-    let mut filled = 0;
-    while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest).await? {
-            0 if filled == 0 => return Ok(None),
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            n => filled += n,
-        }
+pub(crate) async fn read_block(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+    let mut first = [0];
+    if reader.read(&mut first).await? == 0 {
+        return Ok(None);
     }
-    Ok(Some(()))
+    let mut block = vec![0; BLOCK_SIZE];
+    if let Some((to, rest)) = block.split_first_mut() {
+        [*to] = first;
+        reader.read_exact(rest).await?;
+    }
+    Ok(Some(block))
 }
 
 /// Ends a connection: says so, and drops what still comes until the peer has ended it too. A socket that is dropped

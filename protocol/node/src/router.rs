@@ -74,6 +74,8 @@ struct Inner<W> {
     failure: RefCell<Option<Arc<StoreError>>>,
     /// Whether the core's timeouts are seen to.
     timed: Cell<bool>,
+    /// The timeout that is being waited for.
+    awaited: Cell<Option<u64>>,
     timer: Notify,
     observer: Option<Observer>,
 }
@@ -159,6 +161,7 @@ impl<W: World> RouterNode<W> {
             held: RefCell::default(),
             failure: RefCell::default(),
             timed: Cell::new(false),
+            awaited: Cell::new(None),
             timer: Notify::new(),
             observer,
         };
@@ -378,7 +381,11 @@ impl<W: World> RouterNode<W> {
                 }
             }
         }
-        self.inner.timer.notify_one();
+        // An earlier timeout than the one that is waited for: a later one is seen when that has come.
+        let due = core.next_timeout().unwrap_or(u64::MAX);
+        if due < self.inner.awaited.get().unwrap_or(u64::MAX) {
+            self.inner.timer.notify_one();
+        }
         drop(guard);
         if self.failed() { None } else { Some(result) }
     }
@@ -394,12 +401,11 @@ impl<W: World> RouterNode<W> {
         let link = self.link(session);
         let (mut reader, mut writer) = split(tls.stream);
         let reading = async {
-            let mut block = Vec::new();
             loop {
                 while self.wants_block(session) == Some(false) {
                     link.woken().await;
                 }
-                let Ok(Some(())) = read_block(&mut reader, &mut block).await else { return };
+                let Ok(Some(block)) = read_block(&mut reader).await else { return };
                 if self.with_core(|core, now| core.block(session, &block, now)).is_none() {
                     return;
                 }
@@ -478,6 +484,7 @@ impl<W: World> RouterNode<W> {
                 None => return,
             };
             let now = world.now();
+            self.inner.awaited.set(due);
             match due {
                 Some(due) if due <= now => {
                     self.with_core(|core, now| core.timeout(now));

@@ -10,7 +10,7 @@ use dryoc::classic::crypto_secretbox::{
 use rand_core::CryptoRng;
 
 use super::{CryptoError, SharedSecret};
-use crate::wire::{CorrId, MsgId, pad, unpad};
+use crate::wire::{CorrId, MsgId, pad, unpad_in_place};
 
 /// The 24 bytes that must not repeat under one key.
 pub type Nonce = [u8; 24];
@@ -96,11 +96,7 @@ pub fn seal_padded(
 /// # Errors
 /// [`CryptoError::Box`]; [`CryptoError::Padding`] if the length inside exceeds the box.
 pub fn open_padded(secret: &SharedSecret, nonce: &Nonce, sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    let mut plain = open(secret, nonce, sealed)?;
-    let len = unpad(&plain)?.len();
-    plain.drain(..2);
-    plain.truncate(len);
-    Ok(plain)
+    Ok(unpad_in_place(open(secret, nonce, sealed)?)?)
 }
 
 /// Tag and ciphertext of a 64-byte hash: an authenticator's 80 bytes.

@@ -63,7 +63,9 @@ pub fn first_block(lengths: impl DoubleEndedIterator<Item = usize>) -> usize {
 /// # Errors
 /// [`BatchError::TooLarge`] for one above 65,535 bytes.
 pub fn content<'a>(items: impl ExactSizeIterator<Item = &'a [u8]>) -> Result<Vec<u8>, BatchError> {
-    let mut out = vec![u8::try_from(items.len()).unwrap_or(u8::MAX)];
+    // A content that is not full is never long: growing it costs less than measuring the items first.
+    let mut out = Vec::with_capacity(MAX_CONTENT);
+    out.push(u8::try_from(items.len()).unwrap_or(u8::MAX));
     for item in items {
         put_large(&mut out, item).map_err(|_| BatchError::TooLarge(item.len()))?;
     }

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::crypto::boxes;
 use crate::crypto::chain::ChainKey;
-use crate::wire::{WireError, pad, unpad};
+use crate::wire::{WireError, pad, unpad, unpad_in_place};
 
 /// Bytes of a block on the wire.
 pub const BLOCK_SIZE: usize = 16384;
@@ -88,7 +88,7 @@ impl BlockCodec {
             Some(chains) => {
                 let (key, nonce) = chains.receive.step();
                 let padded = boxes::open(&key, &nonce, block).map_err(|_| BlockError::Decrypt)?;
-                Ok(unpad(&padded)?.to_vec())
+                Ok(unpad_in_place(padded)?)
             }
         }
     }

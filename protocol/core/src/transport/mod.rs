@@ -18,6 +18,7 @@ pub use handshake::{
     RouterHello, SUPPORTED,
 };
 pub use service::{ServiceCredentials, ServiceHello, ServiceReply, ServiceRole};
+pub(crate) use transmission::response_head;
 pub use transmission::{
     Authorization, Received, ServiceSigner, Session, TransmissionError, Unsigned, authorize,
     authorize_by_service, read_transmission, text_for_service, write_response,

@@ -8,7 +8,9 @@ use thiserror::Error;
 
 use crate::crypto::authenticator;
 use crate::crypto::boxes::nonce_from_corr;
-use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, Ed25519Secret, X25519Public, X25519Secret};
+use crate::crypto::keys::{
+    AuthPublicKey, AuthSecretKey, Ed25519Secret, SharedSecret, X25519Public, X25519Secret,
+};
 use crate::smp::version::Layout;
 use crate::wire::{CorrId, EntityId, Reader, WireError, put_opt, put_short};
 
@@ -66,9 +68,17 @@ impl Authorization {
         match (self, key) {
             (Self::Ed25519(signature), AuthPublicKey::Ed25519(key)) => key.verify(text, signature),
             (Self::Ed448(signature), AuthPublicKey::Ed448(key)) => key.verify(text, signature),
-            (Self::Authenticator(tag), AuthPublicKey::X25519(key)) => {
-                authenticator::verify(&own.dh(key), &nonce_from_corr(corr), text, tag)
+            (Self::Authenticator(_), AuthPublicKey::X25519(key)) => {
+                self.verifies_with(&own.dh(key), text, corr)
             }
+            _ => false,
+        }
+    }
+
+    /// Whether this is the authenticator of `text` under a secret that is known already.
+    pub fn verifies_with(&self, secret: &SharedSecret, text: &[u8], corr: &CorrId) -> bool {
+        match self {
+            Self::Authenticator(tag) => authenticator::verify(secret, &nonce_from_corr(corr), text, tag),
             _ => false,
         }
     }
@@ -195,10 +205,25 @@ pub fn write_response(
     entity: EntityId,
     command: Vec<u8>,
 ) -> Result<Vec<u8>, WireError> {
-    let tail = Unsigned { corr, entity, command }.tail(session)?;
-    let mut out = Vec::with_capacity(1 + tail.len());
+    let mut out = response_head(session, &corr, &entity, command.len())?;
+    out.extend_from_slice(&command);
+    Ok(out)
+}
+
+/// A router's transmission as far as the command, which is to follow and will have some `room` bytes.
+pub(crate) fn response_head(
+    session: &Session,
+    corr: &CorrId,
+    entity: &EntityId,
+    room: usize,
+) -> Result<Vec<u8>, WireError> {
+    let mut out = Vec::with_capacity(room + 96);
     out.push(0);
-    out.extend_from_slice(&tail);
+    if session.layout.session_id_on_wire {
+        put_short(&mut out, &session.id)?;
+    }
+    corr.put(&mut out);
+    entity.put(&mut out);
     Ok(out)
 }
 

@@ -21,6 +21,17 @@ pub fn pad(content: &[u8], size: usize) -> Result<Vec<u8>, WireError> {
     Ok(block)
 }
 
+/// The content of a padded block, in the block's own memory.
+///
+/// # Errors
+/// As [`unpad`].
+pub(crate) fn unpad_in_place(mut block: Vec<u8>) -> Result<Vec<u8>, WireError> {
+    let len = unpad(&block)?.len();
+    block.copy_within(2..2 + len, 0);
+    block.truncate(len);
+    Ok(block)
+}
+
 /// The content of a padded block.
 ///
 /// # Errors

@@ -1,33 +1,74 @@
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The stream below a TLS session. It writes all the records that TLS has ready at once, also on a stream
-/// that by itself writes only the first of several buffers: tokio-rustls makes a single attempt to send the
-/// alert of a failed handshake, and at a client another record stands before it.
+/// The most bytes read from a stream at a time: nearly two blocks in their records. As many may be held for a
+/// connection whose blocks are not asked for.
+const AHEAD: usize = 32 * 1024;
+
+thread_local! {
+    /// Where all streams of a thread read to. Only what TLS does not take at once is kept with the connection.
+    static ARRIVED: RefCell<Box<[u8]>> = RefCell::new(vec![0; AHEAD].into());
+}
+
+/// The stream below a TLS session.
+///
+/// It writes all the records that TLS has ready at once, also on a stream that by itself writes only the first
+/// of several buffers: tokio-rustls makes a single attempt to send the alert of a failed handshake, and at a
+/// client another record stands before it.
+///
+/// It reads ahead: rustls asks for 4 KiB at a time, which would be five calls of the system for each block.
 #[derive(Debug)]
-pub struct Gather<S>(S);
+pub struct Gather<S> {
+    inner: S,
+    /// What was read and TLS has not asked for: the part from `taken` on. It has no memory while it is empty.
+    ahead: Vec<u8>,
+    taken: usize,
+}
 
 impl<S> Gather<S> {
     pub(super) fn new(inner: S) -> Self {
-        Self(inner)
+        Self { inner, ahead: Vec::new(), taken: 0 }
     }
 
     /// The stream that was given to the handshake.
     pub fn get_ref(&self) -> &S {
-        &self.0
+        &self.inner
     }
+}
+
+/// Moves bytes from the front of `from` to the buffer: how many.
+fn fill(buffer: &mut ReadBuf<'_>, from: &[u8]) -> usize {
+    let (first, _) = from.split_at(buffer.remaining().min(from.len()));
+    buffer.put_slice(first);
+    first.len()
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gather<S> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        let this = self.get_mut();
+        if let Some(ahead @ [_, ..]) = this.ahead.get(this.taken..) {
+            this.taken += fill(buffer, ahead);
+            if this.taken == this.ahead.len() {
+                (this.ahead, this.taken) = (Vec::new(), 0);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        ARRIVED.with_borrow_mut(|arrived| {
+            let mut arrived = ReadBuf::new(arrived);
+            let polled = Pin::new(&mut this.inner).poll_read(context, &mut arrived);
+            let bytes = arrived.filled();
+            let given = fill(buffer, bytes);
+            this.ahead.extend_from_slice(bytes.get(given..).unwrap_or_default());
+            polled
+        })
     }
 }
 
@@ -37,7 +78,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -45,7 +86,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
         context: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let inner = Pin::new(&mut self.0);
+        let inner = Pin::new(&mut self.inner);
         match buffers {
             [one] => inner.poll_write(context, one),
             several if inner.is_write_vectored() => inner.poll_write_vectored(context, several),
@@ -61,10 +102,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.inner).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::mutant::{Mutant, refuse_forward_wrongly};
 use super::sessions::{Hold, Open, Peer};
-use super::verify::{Accepted, Reply};
+use super::verify::{Accepted, KnownSecrets, Reply};
 use super::{Content, Link, Notification, Offered, Queue, Router, Status, Stored};
 use crate::crypto::hash::sender_id_from_corr;
 use crate::crypto::keys::{AuthPublicKey, X25519Secret};
@@ -440,8 +440,9 @@ impl Router {
         {
             return Response::Err(SmpError::Command(CommandError::Prohibited));
         }
-        // Whose session the proxy's is does not matter to what it forwards.
-        if let Err(error) = self.verify(&accepted, own, None)
+        // Whose session the proxy's is does not matter to what it forwards. Its clients share it: what is known of one's
+        // key must not make another's refusal faster (AU-6).
+        if let Err(error) = self.verify(&accepted, own, None, &mut KnownSecrets::none())
             && !self.is(Mutant::TrustsProxies)
         {
             return Response::Err(error);

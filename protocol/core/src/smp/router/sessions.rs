@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::mutant::{Mutant, check_wrongly, sort_wrongly, unpack_wrongly};
 use super::service_sessions::ServiceSession;
-use super::verify::{Accepted, Refusal, Reply};
+use super::verify::{Accepted, KnownSecrets, Refusal, Reply};
 use super::{Router, RouterEvent};
 use crate::crypto::keys::X25519Secret;
 use crate::observe::{Layer, Seen, SessionNo, Sight};
 use crate::smp::error::SmpError;
 use crate::smp::response::Response;
 use crate::transport::{
-    Agreed, BLOCK_SIZE, ClientGreeted, HandshakeError, RouterHandshake, ServiceReply, pack,
-    read_transmission, unpack, write_response,
+    Agreed, BLOCK_SIZE, ClientGreeted, HandshakeError, MAX_CONTENT, RouterHandshake, ServiceReply, pack,
+    read_transmission, response_head, unpack,
 };
-use crate::wire::{CorrId, EntityId, MsgId, pad};
+use crate::wire::{CorrId, EntityId, MsgId, WireError, pad};
 
 /// A client's session.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ enum State {
 pub(super) struct Open {
     pub(super) agreed: Agreed,
     pub(super) key: X25519Secret,
+    /// The secrets of authenticators that verified.
+    known: KnownSecrets,
     /// How this session holds a queue, by recipient id.
     pub(super) holds: BTreeMap<EntityId, Hold>,
     /// Notifiers that this session subscribed to, by their ids.
@@ -268,7 +270,8 @@ impl Router {
         let Ok(service) = admitted else { return self.close(session) };
         self.handshakes.remove(&(deadline, session));
         let (holds, notifiers, service) = (BTreeMap::new(), BTreeSet::new(), service.map(Box::new));
-        peer.state = State::Open(Box::new(Open { agreed, key, holds, notifiers, service }));
+        let known = KnownSecrets::default();
+        peer.state = State::Open(Box::new(Open { agreed, key, known, holds, notifiers, service }));
     }
 
     /// Answers a block that can't be read: one error, and the session goes on (TR-32).
@@ -289,8 +292,9 @@ impl Router {
             Some(mutant) => unpack_wrongly(mutant, content),
         };
         let Ok(items) = items else { return self.unreadable(session) };
-        let Some(open) = self.open(session) else { return };
+        let Some(open) = self.sessions.get_mut(&session).and_then(Peer::open_mut) else { return };
         let (own, service) = (open.key.clone(), open.service.clone());
+        let mut known = std::mem::take(&mut open.known);
         let (mut refused, mut unverified, mut verified) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
             let Some(open) = self.open(session) else { return };
@@ -314,7 +318,7 @@ impl Router {
                 Ok(accepted) => {
                     self.statistics.command(accepted.command.kind());
                     self.see(|| Sight::Received(accepted.seen(session, Layer::Session, item.len())));
-                    let mut verdict = self.verify(&accepted, &own, service.as_deref());
+                    let mut verdict = self.verify(&accepted, &own, service.as_deref(), &mut known);
                     if let Some(mutant) = self.mutant() {
                         verdict = self.verify_wrongly(
                             mutant,
@@ -331,6 +335,9 @@ impl Router {
                     }
                 }
             }
+        }
+        if let Some(open) = self.sessions.get_mut(&session).and_then(Peer::open_mut) {
+            open.known = known;
         }
         // Refusals travel first, in blocks of their own, whatever stood before them (TR-34).
         refused.append(&mut unverified);
@@ -371,17 +378,14 @@ impl Router {
         let mut items = Vec::with_capacity(replies.len());
         let mut seen = Vec::new();
         for reply in replies {
-            let mut bytes = Vec::new();
-            let encoded = reply.response.encode(&open.agreed.session.layout, &mut bytes);
-            let item = encoded.and_then(|()| {
-                write_response(&open.agreed.session, reply.corr.clone(), reply.entity.clone(), bytes)
-            });
+            let write = |response: &Response| {
+                let room = if matches!(response, Response::Msg { .. }) { MAX_CONTENT } else { 0 };
+                let mut item = response_head(&open.agreed.session, &reply.corr, &reply.entity, room)?;
+                response.encode(&open.agreed.session.layout, &mut item)?;
+                Ok::<_, WireError>(item)
+            };
             // A response of ours that does not fit its fields would be our own defect: say INTERNAL, keep the session.
-            let item = item.or_else(|_| {
-                let mut bytes = Vec::new();
-                Response::Err(SmpError::Internal).encode(&open.agreed.session.layout, &mut bytes)?;
-                write_response(&open.agreed.session, reply.corr.clone(), reply.entity.clone(), bytes)
-            });
+            let item = write(&reply.response).or_else(|_| write(&Response::Err(SmpError::Internal)));
             let Ok(item) = item else { continue };
             self.statistics.response(&reply.response);
             if self.config.observe {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::service_sessions::ServiceSession;
 use super::{Mutant, Router};
-use crate::crypto::keys::{AuthPublicKey, KeyType, X25519Secret};
+use crate::crypto::keys::{AuthPublicKey, KeyType, SharedSecret, X25519Public, X25519Secret};
 use crate::observe::{Layer, Seen, SessionNo};
 use crate::smp::command::Command;
 use crate::smp::error::{CommandError, SmpError};
@@ -59,6 +59,46 @@ pub(super) struct Accepted {
     pub(super) received: Received,
     pub(super) authorization: Authorization,
     pub(super) command: Command,
+}
+
+/// Secrets between a session's key and keys whose authenticators verified in it: computing one again would be most of
+/// what a message costs its router.
+///
+/// Only keys that queues have get here, and only once they verified: whoever lacks a queue's key sees the same work
+/// whether there is such a queue or not (AU-6).
+#[derive(Debug)]
+pub(super) struct KnownSecrets {
+    secrets: Vec<(X25519Public, SharedSecret)>,
+    most: usize,
+    /// The place of the next one, once there are as many as may be.
+    next: usize,
+}
+
+impl Default for KnownSecrets {
+    /// Room for 64, or 4 KiB: a client rarely sends to more queues of one router at a time.
+    fn default() -> Self {
+        Self { secrets: Vec::new(), most: 64, next: 0 }
+    }
+}
+
+impl KnownSecrets {
+    /// Keeps nothing.
+    pub(super) fn none() -> Self {
+        Self { most: 0, ..Self::default() }
+    }
+
+    fn get(&self, key: &X25519Public) -> Option<&SharedSecret> {
+        self.secrets.iter().find(|(known, _)| known == key).map(|(_, secret)| secret)
+    }
+
+    fn insert(&mut self, key: X25519Public, secret: SharedSecret) {
+        if self.secrets.len() < self.most {
+            self.secrets.push((key, secret));
+        } else if let Some(place) = self.secrets.get_mut(self.next) {
+            *place = (key, secret);
+            self.next = (self.next + 1) % self.most;
+        }
+    }
 }
 
 /// Who gives a command: what its authorization is checked against.
@@ -156,6 +196,26 @@ impl Accepted {
             && service.signed(&self.received.text, signature)
     }
 
+    /// The same for a key that a queue has, which may have verified before in this session.
+    fn verifies_again(
+        &self,
+        key: &AuthPublicKey,
+        text: &[u8],
+        own: &X25519Secret,
+        known: &mut KnownSecrets,
+    ) -> bool {
+        let AuthPublicKey::X25519(sender) = key else { return self.verifies(key, text, own) };
+        let (secret, is_known) = match known.get(sender) {
+            Some(secret) => (secret.clone(), true),
+            None => (own.dh(sender), false),
+        };
+        let verifies = self.authorization.verifies_with(&secret, text, &self.received.corr);
+        if verifies && !is_known {
+            known.insert(*sender, secret);
+        }
+        verifies
+    }
+
     /// The type of the key that the authorization was made with, if there is one.
     pub(super) fn key_type(&self) -> Option<KeyType> {
         match self.authorization {
@@ -176,6 +236,7 @@ impl Router {
         accepted: &Accepted,
         own: &X25519Secret,
         service: Option<&ServiceSession>,
+        known: &mut KnownSecrets,
     ) -> Result<(), SmpError> {
         let entity = &accepted.received.entity;
         let prohibited = service.is_some_and(|service| !service.allows(&accepted.command))
@@ -225,6 +286,15 @@ impl Router {
             // that the authorization implies, with a key that nobody has.
             std::hint::black_box(accepted.verifies(self.dummies.of(key_type), &text, own));
         }
-        if candidates.any(|key| accepted.verifies(key, &text, own)) { allowed } else { Err(SmpError::Auth) }
+        let brings_its_key =
+            matches!(accepted.command, Command::New(_) | Command::SKey(_) | Command::LKey(_));
+        let verifies = candidates.any(|key| {
+            if brings_its_key {
+                accepted.verifies(key, &text, own)
+            } else {
+                accepted.verifies_again(key, &text, own, known)
+            }
+        });
+        if verifies { allowed } else { Err(SmpError::Auth) }
     }
 }
