@@ -12,6 +12,9 @@ use sxlab_protocol::smp::error::SmpError;
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::smp::router::{Record, RecordKey};
 use sxlab_protocol::smp::version::{Layout, MAX, MIN};
+use sxlab_protocol::transport::{
+    ClientHello, RouterHello, ServiceReply, Session, content, read_transmission, unpack,
+};
 use sxlab_protocol::wire::{QueueAddress, Reader, RouterAddress, pad, unpad};
 
 /// The first byte chooses the version.
@@ -147,6 +150,33 @@ pub fn signed_key(bytes: &[u8]) {
     if let Ok(key) = AuthPublicKey::from_spki(bytes) {
         assert_eq!(key.spki(), bytes);
     }
+}
+
+/// The hellos of routers and clients.
+pub fn hello(bytes: &[u8]) {
+    if let Ok(hello) = RouterHello::decode(bytes) {
+        survives(hello, |hello| RouterHello::decode(&hello.encode().expect("a decoded hello encodes")));
+    }
+    if let Ok(reply) = ServiceReply::decode(bytes) {
+        survives(reply, |reply| ServiceReply::decode(&reply.encode()));
+    }
+    if let Ok(hello) = ClientHello::decode(bytes) {
+        survives(hello, |hello| ClientHello::decode(&hello.encode().expect("a decoded hello encodes")));
+    }
+}
+
+/// The content of a block: a batch, and the transmissions in it at all versions.
+pub fn batch(bytes: &[u8]) {
+    let Some((layout, bytes)) = layout(bytes) else { return };
+    let Ok(items) = unpack(bytes) else { return };
+    let session = Session { id: vec![7; 32], layout };
+    for item in &items {
+        if let Ok(received) = read_transmission(&session, item) {
+            assert!(item.ends_with(&received.command), "a command is what a transmission ends with");
+        }
+    }
+    let again = content(items.iter().copied()).expect("what was unpacked packs");
+    assert_eq!(again, bytes);
 }
 
 /// Padding.

@@ -23,6 +23,9 @@ use crate::world::{World, within};
 /// Events that may wait for whoever takes them before the session is not read further.
 const EVENTS: usize = 256;
 
+/// How long a router may take for one block that is written to it, in nanoseconds.
+const WRITE_TIMEOUT: u64 = 900_000_000_000;
+
 /// Why a request has no good answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -299,7 +302,8 @@ async fn run<W: World>(
             }
         }
     };
-    let writing = link.write(&mut writer, || shared.core.borrow_mut().next_block().into());
+    let next = || shared.core.borrow_mut().next_block().into();
+    let writing = link.write(&world, WRITE_TIMEOUT, &mut writer, next);
     let abandoned = async {
         shared.unheld.notified().await;
         events.closed().await;

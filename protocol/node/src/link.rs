@@ -69,8 +69,15 @@ impl Link {
         world.sleep(CLOSE_TIMEOUT).await;
     }
 
-    /// Writes what `next` gives, at each wake-up, until the link is closed or the connection breaks.
-    pub(crate) async fn write(&self, writer: &mut (impl AsyncWrite + Unpin), mut next: impl FnMut() -> Next) {
+    /// Writes what `next` gives, at each wake-up, until the link is closed, the connection breaks, or a block takes more
+    /// than `timeout` nanoseconds.
+    pub(crate) async fn write(
+        &self,
+        world: &impl World,
+        timeout: u64,
+        writer: &mut (impl AsyncWrite + Unpin),
+        mut next: impl FnMut() -> Next,
+    ) {
         loop {
             // Closing is looked at first: what is queued before it is written.
             let closing = self.is_closing();
@@ -79,7 +86,7 @@ impl Link {
                     Next::Block(block) => {
                         // The block is off the queue: one that was not read for lack of room may be read now.
                         self.readable.notify_one();
-                        if writer.write_all(&block).await.is_err() {
+                        if !matches!(within(world, timeout, writer.write_all(&block)).await, Some(Ok(()))) {
                             return;
                         }
                     }
@@ -87,7 +94,8 @@ impl Link {
                     Next::Nothing => break false,
                 }
             };
-            if writer.flush().await.is_err() || (closing && !held) {
+            let flushed = within(world, timeout, writer.flush()).await;
+            if !matches!(flushed, Some(Ok(()))) || (closing && !held) {
                 return;
             }
             self.writable.notified().await;

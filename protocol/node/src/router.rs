@@ -6,9 +6,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use sxlab_protocol::observe::{SessionNo, Sight};
 use sxlab_protocol::smp::router::{DialFailure, QueueStore, Router, RouterConfig, RouterEvent};
@@ -28,6 +30,11 @@ use crate::world::{World, within};
 const ACCEPT_PAUSE: u64 = 100_000_000;
 
 /// Bounds on a router's connections. What sessions may cost is bounded by [`RouterConfig`].
+///
+/// Of memory a connection has, beside TLS's own buffers (64 KiB at most in each direction), its session's, and up to
+/// 48 KiB of a block that has not come whole; idle ones hold some 6 KiB (`cargo bench --bench load -- --only memory`
+/// measures it). Of the processor's time every connection gets one block in its turn: whoever floods a router delays
+/// others by one block of 255 commands for each of its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// Accepted connections that may be open at a time, whatever state they are in. Others wait, not accepted.
@@ -36,11 +43,19 @@ pub struct ConnectionLimits {
     pub tls_timeout: u64,
     /// How long a proxy tries to reach a relay, TLS included, in nanoseconds.
     pub dial_timeout: u64,
+    /// How long the other end may take for one block that is written to it, in nanoseconds. One that reads nothing is
+    /// cut off then, subscribed or not.
+    pub write_timeout: u64,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        Self { accepted: 10_000, tls_timeout: 60_000_000_000, dial_timeout: 25_000_000_000 }
+        Self {
+            accepted: 10_000,
+            tls_timeout: 60_000_000_000,
+            dial_timeout: 25_000_000_000,
+            write_timeout: 900_000_000_000,
+        }
     }
 }
 
@@ -409,13 +424,15 @@ impl<W: World> RouterNode<W> {
                 if self.with_core(|core, now| core.block(session, &block, now)).is_none() {
                     return;
                 }
+                // Other connections have their turn before this one's next block.
+                turn().await;
             }
         };
         let next = || self.next_block(session);
         tokio::select! {
             biased;
             () = reading => {}
-            () = link.write(&mut writer, next) => {}
+            () = link.write(&self.inner.world, self.inner.limits.write_timeout, &mut writer, next) => {}
             () = link.overdue(&self.inner.world) => {}
         }
         self.with_core(|core, now| core.closed(session, now));
@@ -498,6 +515,19 @@ impl<W: World> RouterNode<W> {
             }
         }
     }
+}
+
+/// Lets the tasks that are ready run once before this one goes on.
+async fn turn() {
+    let mut had = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut had, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Whether a listener that failed may give connections again: it ran out of something (file descriptors, memory), or the

@@ -39,6 +39,8 @@ struct Inner {
     /// Every host that somebody tried to connect to.
     tried: RefCell<Vec<String>>,
     seeds: Cell<u64>,
+    /// Bytes that a new connection holds in each direction.
+    pipe: Cell<usize>,
 }
 
 /// Runs a test on a network of its own. Time passes only when everything waits; a test that waits for ever fails.
@@ -51,6 +53,7 @@ pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce(Network) -> F) {
             silent: RefCell::default(),
             tried: RefCell::default(),
             seeds: Cell::new(1),
+            pipe: Cell::new(PIPE),
         }));
         tokio::time::timeout(Duration::from_secs(3600), test(network)).await.expect("the test hangs");
     });
@@ -84,6 +87,11 @@ impl Network {
 
     pub(crate) fn world(&self, name: &str) -> TestWorld {
         TestWorld { network: self.clone(), name: name.into() }
+    }
+
+    /// New connections hold so many bytes in each direction.
+    pub(crate) fn set_pipe(&self, bytes: usize) {
+        self.0.pipe.set(bytes);
     }
 
     fn seed(&self) -> u64 {
@@ -123,7 +131,7 @@ impl World for TestWorld {
         if network.silent.borrow().iter().any(|silent| silent == host) {
             std::future::pending().await
         }
-        let (near, far) = tokio::io::duplex(PIPE);
+        let (near, far) = tokio::io::duplex(network.pipe.get());
         let listeners = network.listeners.borrow();
         let sent = listeners.get(host).map(|listener| listener.send(Ok((far, self.name.to_string()))));
         match sent {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use sxlab_node::client::{Event, Session, SessionError};
 use sxlab_node::identity::RouterIdentity;
-use sxlab_node::router::{ConnectionLimits, RouterNode};
+use sxlab_node::router::{ConnectionLimits, Observer, RouterNode};
 use sxlab_node::tls::{Acceptor, Connector, ConnectorConfig, Gather, SMP_ALPN};
 use sxlab_node::world::World;
 use sxlab_protocol::crypto::SharedSecret;
@@ -59,13 +59,27 @@ pub(crate) fn start(
     limits: ConnectionLimits,
     store: QueueStore,
 ) -> Site {
+    start_observed(network, host, identity, config, limits, store, None)
+}
+
+/// The same with somebody who is told what the router sees.
+pub(crate) fn start_observed(
+    network: &Network,
+    host: &str,
+    identity: RouterIdentity,
+    config: RouterConfig,
+    limits: ConnectionLimits,
+    store: QueueStore,
+    observer: Option<Observer>,
+) -> Site {
     let address = RouterAddress {
         hosts: vec![host.parse().unwrap()],
         port: None,
         identity: identity.identity_hash(),
         password: None,
     };
-    let node = RouterNode::with_limits(network.world(host), &identity, config, store, None, limits).unwrap();
+    let node =
+        RouterNode::with_limits(network.world(host), &identity, config, store, observer, limits).unwrap();
     let listener = Rc::new(network.listen(host));
     let (serving, on) = (node.clone(), Rc::clone(&listener));
     let served = tokio::task::spawn_local(async move { serving.serve(&on).await });

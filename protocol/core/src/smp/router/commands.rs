@@ -363,7 +363,8 @@ impl Router {
             return Response::Err(SmpError::Auth);
         };
         if let Some(notification) = notification.filter(|_| offered == Offered::Stored)
-            && let Some(notifier) = self.store.notify(&recipient, notification)
+            && let Some(notifier) =
+                self.store.notify(&recipient, notification, self.config.notification_quota)
         {
             self.notify(notifier, now);
         }

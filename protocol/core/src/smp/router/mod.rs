@@ -70,7 +70,21 @@ use crate::wire::{EntityId, RouterAddress, VersionRange};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A router's limits and intervals; the defaults are the deployed router's.
+/// A router's limits and intervals; the defaults are the deployed router's, where it has them.
+///
+/// They bound what one session can make the router hold, besides queues and messages (which the quota and who may make
+/// queues bound) and some 100 bytes for each queue that it is subscribed to:
+///
+/// - blocks that wait to be written: [`outgoing_blocks`](Self::outgoing_blocks) and the answers to one block more, at
+///   most 255, because nothing is read or delivered beyond; with the defaults 319 blocks, 5 MiB, of a peer that asks
+///   for as much as it can and reads nothing;
+/// - END and DELD for it: one for each queue that it was subscribed to, and no block of them while it reads none;
+/// - secrets of senders' keys: 64, 4 KiB;
+/// - commands forwarded for it: [`proxied_per_client`](Self::proxied_per_client) and those of one block more.
+///
+/// A queue's notifications are bounded by [`notification_quota`](Self::notification_quota), sessions with relays by
+/// [`relay_sessions`](Self::relay_sessions), and what is remembered of failed ones by the dials of
+/// [`relay_memory`](Self::relay_memory).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouterConfig {
     /// Versions offered to clients that negotiate the protocol in TLS.
@@ -89,6 +103,8 @@ pub struct RouterConfig {
     pub notification_interval: u64,
     /// How long a notification waits for its notifier, in nanoseconds (SN-20).
     pub notification_ttl: u64,
+    /// Notifications that wait for one notifier; with more, the oldest is dropped. The deployed router counts none.
+    pub notification_quota: usize,
     /// The password that NEW and PRXY need.
     pub password: Option<String>,
     /// Whether NEW is allowed.
@@ -105,7 +121,8 @@ pub struct RouterConfig {
     pub forward_timeout: u64,
     /// How long a proxy remembers that a relay could not be reached, in nanoseconds (PX-6).
     pub relay_memory: u64,
-    /// Relays that a proxy has sessions with at the same time; beyond that it says it cannot reach another one.
+    /// Relays that a proxy has sessions with at the same time; for another one it gives up the session that was not used
+    /// for longest, if that is nobody's at the time.
     pub relay_sessions: usize,
     /// Forwarded commands of one client that may wait for their answers before its session is not read (PX-20).
     pub proxied_per_client: usize,
@@ -126,6 +143,7 @@ impl Default for RouterConfig {
             end_interval: 15 * SECOND,
             notification_interval: 3 * SECOND / 2,
             notification_ttl: 24 * 3600 * SECOND,
+            notification_quota: 1024,
             password: None,
             new_queues: true,
             proxy: true,
@@ -346,7 +364,7 @@ impl Router {
     pub fn timeout(&mut self, now: u64) {
         if self.ends_due.is_some_and(|due| due <= now) {
             self.ends_due = None;
-            self.flush_ends();
+            self.flush_ends(now);
         }
         if self.notifications_due.is_some_and(|due| due <= now) {
             self.notifications_due = None;

@@ -85,6 +85,12 @@ impl Relays {
         self.open.get_mut(&session)?.client.as_mut()?.next_block()
     }
 
+    /// The session that was not used for longest, of those that nobody waits for.
+    fn unused(&self) -> Option<SessionNo> {
+        let idle = self.open.iter().filter(|(_, relay)| relay.waiting.is_empty() && relay.pending.is_empty());
+        idle.min_by_key(|(_, relay)| relay.heard).map(|(session, _)| *session)
+    }
+
     pub(super) fn next_timeout(&self) -> Option<u64> {
         self.deadlines.first().map(|(due, ..)| *due)
     }
@@ -135,7 +141,8 @@ impl Router {
             self.relays.failed.remove(&key);
         }
         if self.relays.open.len() >= self.config.relay_sessions {
-            return Some(broker(BrokerError::Network));
+            let Some(unused) = self.relays.unused() else { return Some(broker(BrokerError::Network)) };
+            self.close_relay(unused, &BrokerError::Network, now);
         }
         let number = self.new_session();
         let due = now.saturating_add(self.config.forward_timeout);

@@ -454,8 +454,14 @@ impl Router {
         }
     }
 
-    pub(super) fn flush_ends(&mut self) {
+    /// Sends what was collected; for whoever does not read it waits for another interval.
+    pub(super) fn flush_ends(&mut self, now: u64) {
         for (session, events) in std::mem::take(&mut self.ends) {
+            if self.room(session) == 0 {
+                self.ends.insert(session, events);
+                self.ends_due = Some(now.saturating_add(self.config.end_interval));
+                continue;
+            }
             let replies = events
                 .into_values()
                 .flatten()

@@ -342,8 +342,14 @@ impl QueueStore {
         }
     }
 
-    /// Leaves a notification with a queue's notifier and returns the notifier's id. `None` if it has none.
-    pub fn notify(&mut self, recipient: &EntityId, notification: Notification) -> Option<EntityId> {
+    /// Leaves a notification with a queue's notifier and returns the notifier's id. `None` if it has none. Of more than
+    /// `quota` notifications the oldest is dropped.
+    pub fn notify(
+        &mut self,
+        recipient: &EntityId,
+        notification: Notification,
+        quota: usize,
+    ) -> Option<EntityId> {
         let notifier = self.queues.get_mut(recipient)?.notifier.as_mut()?;
         let number = notifier.waiting.next();
         self.journal.put(|| Record::Notification {
@@ -352,6 +358,11 @@ impl QueueStore {
             notification: notification.clone(),
         });
         notifier.waiting.push(notification);
+        if notifier.waiting.len() > quota
+            && let Some((number, _)) = notifier.waiting.pop()
+        {
+            self.journal.delete(|| RecordKey::Notification(recipient.clone(), number));
+        }
         Some(notifier.id.clone())
     }
 
