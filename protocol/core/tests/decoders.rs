@@ -27,9 +27,8 @@ use sxlab_protocol::smp::name::Name;
 use sxlab_protocol::smp::response::{NotifierIds, QueueIds, Response};
 use sxlab_protocol::smp::router::*;
 use sxlab_protocol::smp::version::{Layout, MAX, MIN};
-use sxlab_protocol::transport::{
-    ClientHello, RouterHello, ServiceRole, Session, Unsigned, authorize, content,
-};
+use sxlab_protocol::transport;
+use sxlab_protocol::transport::{ClientHello, RouterHello, ServiceRole, Session, Unsigned, authorize};
 use sxlab_protocol::wire::*;
 
 fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -351,7 +350,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let certificates =
         ["ed25519_ca.der", "ed25519_leaf.der", "ed448_ca.der", "ed448_leaf.der", "online_ca.der"];
     let certificates = certificates.into_iter().map(|name| certificate(name).unwrap());
-    let secrets = [Ed25519Secret::from_seed([1; 32]).into(), Ed448Secret::from_seed([1; 57]).into()];
+    let secrets = [Ed25519Secret::from_seed([2; 32]).into(), Ed448Secret::from_seed([2; 57]).into()];
     let signed = secrets.map(|secret: SignatureSecret| {
         SignedKey::make(X25519Public::from_bytes([9; 32]), secret).as_der().to_vec()
     });
@@ -380,11 +379,11 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
             authorize(&session, &unsigned, Some(&key), None).unwrap()
         });
         let items: Vec<_> = items.collect();
-        at(version, content(items.iter().map(Vec::as_slice)).unwrap())
+        at(version, transport::content(items.iter().map(Vec::as_slice)).unwrap())
     });
-    let records = some(20, record()).into_iter().map(|record| {
+    let records = some(20, record()).into_iter().filter_map(|record| {
         let (key, value) = (record.key().encode(), record.value());
-        [&[u8::try_from(key.len()).unwrap()][..], &key, &value].concat()
+        Some([&[u8::try_from(key.len()).ok()?][..], &key, &value].concat())
     });
     vec![
         ("command", of_commands.collect()),

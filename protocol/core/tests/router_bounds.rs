@@ -38,11 +38,10 @@ fn a_client_that_reads_nothing_is_answered_for_one_block_beyond_the_limit() {
     }
     w.set_reading(raw, false);
     for round in 0..5 {
-        let items: Vec<_> = queues.iter().enumerate();
-        let items: Vec<_> = items
-            .into_iter()
-            .map(|(n, q)| w.item(raw, &format!("{round} {n}"), &q.recipient, b"GET", Some(&q.key)))
-            .collect();
+        let mut items = Vec::new();
+        for (n, q) in queues.iter().enumerate() {
+            items.push(w.item(raw, &format!("{round} {n}"), &q.recipient, b"GET", Some(&q.key)));
+        }
         w.write_items(raw, &items);
     }
     assert_eq!(w.unread(raw), 4);
