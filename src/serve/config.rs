@@ -104,6 +104,7 @@ pub(crate) fn router(settings: &Settings) -> RouterConfig {
             v.get()
         }),
         outgoing_blocks: value(settings.outgoing_blocks.as_ref(), default.outgoing_blocks, |v| v.get()),
+        notification_quota: default.notification_quota,
         // Nobody looks.
         observe: false,
     }
@@ -116,6 +117,7 @@ pub(crate) fn connections(settings: &Settings) -> ConnectionLimits {
         accepted: value(settings.connections.as_ref(), default.accepted, |v| v.get()),
         tls_timeout: value(settings.tls_timeout.as_ref(), default.tls_timeout, |v| v.0),
         dial_timeout: value(settings.dial_timeout.as_ref(), default.dial_timeout, |v| v.0),
+        write_timeout: default.write_timeout,
     }
 }
 

@@ -341,7 +341,7 @@ impl Router {
     /// session closed once what is queued for it is written. Sessions that are accepted after this are as usual.
     pub fn shut_down(&mut self, now: u64) {
         self.ends_due = None;
-        self.flush_ends();
+        self.flush_ends(now);
         self.notifications_due = None;
         self.flush_notifications(now);
         self.close_relays(now);

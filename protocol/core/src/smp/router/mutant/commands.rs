@@ -192,7 +192,7 @@ impl Router {
             (Mutant::SaysFixedDataTwice, _, Response::Lnk { data, .. }) => data.user.clone_from(&data.fixed),
             (Mutant::NotifiesOfMarker, Command::Send { .. }, Response::Err(SmpError::Quota)) => {
                 let notification = Notification { message: MsgId::from(self.fresh_id()), time: now };
-                if let Some(notifier) = self.store.notify(entity, notification) {
+                if let Some(notifier) = self.store.notify(entity, notification, usize::MAX) {
                     self.notify(notifier, now);
                 }
             }

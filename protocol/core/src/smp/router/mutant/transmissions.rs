@@ -2,7 +2,7 @@
 
 use super::super::Router;
 use super::super::service_sessions::ServiceSession;
-use super::super::verify::{Accepted, Refusal, Reply};
+use super::super::verify::{Accepted, KnownSecrets, Refusal, Reply};
 use super::services::takes_of_service;
 use super::{Mutant, Wrong};
 use crate::crypto::keys::{KeyType, X25519Secret};
@@ -241,7 +241,7 @@ impl Router {
             Mutant::WantsZeroNonce if key_type == Some(KeyType::X25519) => {
                 let mut zero = accepted.clone();
                 zero.received.corr = CorrId::EMPTY;
-                self.verify(&zero, own, service)
+                self.verify(&zero, own, service, &mut KnownSecrets::none())
             }
             Mutant::TellsAbsence if refused && queue.is_none() => {
                 Err(SmpError::Command(CommandError::NoEntity))
@@ -286,7 +286,7 @@ impl Router {
             let written = put_short(&mut text, id).is_ok();
             text.extend_from_slice(&tail);
             elsewhere.received.text = text;
-            written && self.verify(&elsewhere, own, None).is_ok()
+            written && self.verify(&elsewhere, own, None, &mut KnownSecrets::none()).is_ok()
         })
     }
 
