@@ -12,8 +12,10 @@ mod send;
 
 use clap::Subcommand;
 use sxlab_node::client::{Event, Session, SessionError};
-use sxlab_node::world::RealWorld;
+use sxlab_node::world::{RealWorld, World};
+use sxlab_protocol::smp::errand::{Ask, ErrandError};
 use sxlab_protocol::smp::error::{ProxyError, SmpError};
+use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::transport::SUPPORTED;
 use sxlab_protocol::wire::RouterAddress;
 use tokio::sync::mpsc::Receiver;
@@ -48,6 +50,26 @@ async fn connect(
     Session::connect(RealWorld, address, SUPPORTED, timeout_seconds.saturating_mul(SECOND))
         .await
         .map_err(|error| Failure::new(Exit::Unreachable, reason(&error)).of(address.public()))
+}
+
+/// The answer to what an errand asks for.
+async fn ask_for(session: &Session<RealWorld>, ask: Ask) -> Result<Response, Failure> {
+    let Ask { relay, entity, command, key } = ask;
+    let answer = match &relay {
+        None => session.request(entity, &command, key.as_ref()).await,
+        Some(relay) => session.forward(relay, entity, &command, key.as_ref()).await,
+    };
+    answer.map_err(failed)
+}
+
+/// An errand that was not done.
+fn undone(error: ErrandError) -> Failure {
+    Failure::new(Exit::Failures, error)
+}
+
+/// The time, in seconds since 1970.
+fn now() -> u64 {
+    RealWorld.now() / SECOND
 }
 
 /// A request that failed.

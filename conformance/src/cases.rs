@@ -2,6 +2,7 @@
 
 mod authorization;
 mod blocking;
+pub mod client;
 mod encoding;
 mod errors;
 mod forms;
@@ -45,5 +46,5 @@ pub fn smp() -> impl Iterator<Item = &'static Case> {
         names::CASES,
         versions::CASES,
     ];
-    areas.into_iter().flatten()
+    areas.into_iter().chain(client::AREAS).flatten()
 }

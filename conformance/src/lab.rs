@@ -3,6 +3,9 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`answer`] | what arrived, and expectations of it |
+//! | [`certificates`] | chains of certificates, right and wrong ones |
+//! | [`client`] | the suite as the router of a client under test |
+//! | [`forwarding`] | the suite as the proxy of a client under test, and the relay behind it |
 //! | [`failure`] | how a case ends when it does not pass |
 //! | [`hello`] | handshakes, in both roles |
 //! | [`queues`] | queues and their messages, in one call each |
@@ -16,7 +19,10 @@
 //! that fails ends the case with `?` and says what was expected and what came.
 
 pub mod answer;
+pub mod certificates;
+pub mod client;
 pub mod failure;
+pub mod forwarding;
 pub mod hello;
 pub mod queues;
 pub mod relay;
@@ -31,7 +37,9 @@ use sxlab_protocol::smp::version::Layout;
 use sxlab_protocol::wire::{CorrId, RouterAddress};
 
 pub use answer::Answer;
+pub use client::{Destination, Guest, Opened, Recipient};
 pub use failure::{Failure, require, require_eq};
+pub use forwarding::{Behind, Inner, Pkey};
 pub use hello::{Hello, Offer, RouterHello};
 pub use queues::{Message, QueueForm, TestQueue};
 pub use relay::{Asked, Door, Route};

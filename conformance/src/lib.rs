@@ -11,6 +11,7 @@
 //! | [`lab`] | what a case works with: sessions, requests, queues, relays, expectations |
 //! | [`case`](mod@case) | one case, and the verdicts |
 //! | [`cases`] | all cases, by area |
+//! | [`mutants`] | deliberately wrong implementations, and which cases find them |
 //! | [`runner`] | which cases are run at which versions, and their results |
 //! | [`report`] | what results come to: as data, JUnit and HTML |
 
@@ -20,6 +21,7 @@ pub mod catalogue;
 pub mod coverage;
 pub mod lab;
 pub mod load;
+pub mod mutants;
 pub mod replay;
 pub mod report;
 pub mod requirement;

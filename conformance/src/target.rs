@@ -8,12 +8,17 @@
 //! Calls return when they are done; none needs another thread or task of the caller. Time belongs to the instance: where
 //! it is virtual, waiting costs nothing and a peer that says nothing is told from one that is slow.
 
+mod action;
+pub mod client_pair;
 pub mod pair;
 pub mod provided;
 pub mod sockets;
 pub mod spawned;
+pub mod spawned_client;
 pub mod turmoil;
 mod wires;
+
+pub use action::{Action, Shown};
 
 use std::fmt;
 use std::sync::Arc;
@@ -214,4 +219,20 @@ pub trait Instance {
     /// # Errors
     /// [`Unavailable`].
     fn operate(&mut self, what: &Operation) -> Result<(), Unavailable>;
+
+    /// Has the client under test do something; what it showed before is forgotten.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where it can't.
+    fn act(&mut self, action: &Action) -> Result<(), Unavailable> {
+        let _ = action;
+        Err(Unavailable("the target is not a client".to_owned()))
+    }
+
+    /// What the client under test shows of what it was last asked to do, waited for until it shows at least `lines` lines
+    /// or ends, up to `patience` nanoseconds.
+    fn shown(&mut self, lines: usize, patience: u64) -> Shown {
+        let _ = (lines, patience);
+        Shown::default()
+    }
 }

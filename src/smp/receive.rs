@@ -1,14 +1,9 @@
 use clap::Args;
-use sxlab_node::client::Session;
 use sxlab_node::world::{RealWorld, World};
-use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
-use sxlab_protocol::crypto::{CryptoError, SharedSecret};
-use sxlab_protocol::smp::command::{Command, NewQueue, QueueRequest};
-use sxlab_protocol::smp::envelope::{Envelope, MessageBody};
-use sxlab_protocol::smp::response::{QueueIds, Response};
-use sxlab_protocol::wire::{CLIENT_VERSIONS, EntityId, MsgId, QueueAddress, QueueMode, RouterAddress};
+use sxlab_protocol::smp::errand::{Errand, Receive, Step, Told};
+use sxlab_protocol::wire::RouterAddress;
 
-use super::{SECOND, connect, failed, unexpected};
+use super::{SECOND, ask_for, connect, now, undone};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 
@@ -32,141 +27,56 @@ pub(crate) struct ReceiveArgs {
     timeout: Option<u64>,
 }
 
-/// A queue as its recipient knows it.
-struct OwnQueue {
-    id: EntityId,
-    auth_key: AuthSecretKey,
-    /// Between the router and this client.
-    router_secret: SharedSecret,
-    /// The secret key to the one in the queue's address.
-    dh_key: X25519Secret,
-    /// Between the sender and this client, from the confirmation on.
-    sender_secret: Option<SharedSecret>,
-}
-
 pub(super) async fn receive(args: ReceiveArgs) -> Outcome {
     let (session, mut events) = connect(&args.router, ANSWER).await?;
-    let (mut queue, address) = new_queue(&session, &args.router).await?;
-    output::data(address.to_string().as_bytes())?;
-    let mut received = 0;
-    while args.count.is_none_or(|count| received < count) {
-        let waited = async {
-            match args.timeout {
-                Some(seconds) => RealWorld.sleep(seconds.saturating_mul(SECOND)).await,
-                None => std::future::pending().await,
+    let mut errand = Receive::new(args.router, args.count, &mut RealWorld.rng());
+    loop {
+        match errand.next(session.version()).map_err(undone)? {
+            Step::Ask(ask) => {
+                let answer = ask_for(&session, *ask).await?;
+                errand.answer(answer, now()).map_err(undone)?;
             }
-        };
-        let event = tokio::select! {
-            biased;
-            event = events.recv() => event,
-            () = waited => match args.count {
-                Some(count) => {
-                    let message = format!("{received} of {count} messages came");
-                    return Err(Failure::new(Exit::Failures, message));
-                }
-                None => break,
-            },
-        };
-        let Some((entity, response)) = event else {
-            return Err(Failure::new(Exit::Unreachable, "the router ended the connection"));
-        };
-        if entity != queue.id {
-            continue;
-        }
-        // Each answer to ACK may bring the next message.
-        let mut next = Some(response);
-        while let Some(response) = next.take() {
-            match response {
-                Response::Msg { id, body } => {
-                    received += u64::from(queue.show(&id, &body)?);
-                    if args.count.is_some_and(|count| received >= count) {
-                        // DEL drops it: no need to acknowledge the last one.
-                        break;
+            Step::Wait => {
+                let waited = async {
+                    match args.timeout {
+                        Some(seconds) => RealWorld.sleep(seconds.saturating_mul(SECOND)).await,
+                        None => std::future::pending().await,
                     }
-                    let ack = Command::Ack(id);
-                    let answer = session.request(queue.id.clone(), &ack, Some(&queue.auth_key)).await;
-                    next = match answer.map_err(failed)? {
-                        Response::Ok => None,
-                        response @ Response::Msg { .. } => Some(response),
-                        _ => return Err(unexpected()),
-                    };
+                };
+                tokio::select! {
+                    biased;
+                    event = events.recv() => {
+                        let Some((entity, event)) = event else {
+                            return Err(Failure::new(Exit::Unreachable, "the router ended the connection"));
+                        };
+                        errand.event(&entity, event).map_err(undone)?;
+                    }
+                    () = waited => match args.count {
+                        Some(count) => {
+                            let message = format!("{} of {count} messages came", errand.received());
+                            return Err(Failure::new(Exit::Failures, message));
+                        }
+                        None => errand.finish(),
+                    },
                 }
-                Response::End | Response::Deld => {
-                    return Err(Failure::new(Exit::Failures, "the subscription ended"));
-                }
-                _ => {}
             }
+            Step::Done => break,
+        }
+        while let Some(told) = errand.told() {
+            show(told)?;
         }
     }
-    let deleted = session.request(queue.id.clone(), &Command::Del, Some(&queue.auth_key)).await;
     session.close();
-    deleted.map(|_| ()).map_err(failed)
+    Ok(())
 }
 
-/// A queue for one sender, subscribed to, and the address to give to that sender.
-async fn new_queue(
-    session: &Session<RealWorld>,
-    router: &RouterAddress,
-) -> Result<(OwnQueue, QueueAddress), Failure> {
-    let mut rng = RealWorld.rng();
-    let auth_key = AuthSecretKey::generate(KeyType::Ed25519, &mut rng);
-    let router_dh = X25519Secret::generate(&mut rng);
-    let dh_key = X25519Secret::generate(&mut rng);
-    let command = Command::New(Box::new(NewQueue {
-        auth_key: auth_key.public(),
-        dh_key: router_dh.public(),
-        password: router.password.clone(),
-        subscribe: true,
-        queue: QueueRequest::Messaging(None),
-        notifier: None,
-    }));
-    let answer = session.request(EntityId::EMPTY, &command, Some(&auth_key)).await;
-    let Response::Ids(ids) = answer.map_err(failed)? else { return Err(unexpected()) };
-    let QueueIds { recipient, sender, dh_key: router_key, .. } = *ids;
-    let address = QueueAddress {
-        router: router.public(),
-        sender_id: sender,
-        versions: CLIENT_VERSIONS,
-        dh_key: dh_key.public(),
-        mode: Some(QueueMode::Messaging),
-    };
-    let router_secret = router_dh.dh(&router_key);
-    Ok((OwnQueue { id: recipient, auth_key, router_secret, dh_key, sender_secret: None }, address))
-}
-
-impl OwnQueue {
-    /// Prints a message; `false` for what is not one to print: a confirmation or the router's quota marker. A
-    /// message that can't be read is said to people and counts: it arrived.
-    fn show(&mut self, id: &MsgId, sealed: &[u8]) -> Result<bool, Failure> {
-        let unreadable = |why: &dyn std::fmt::Display| {
-            output::note(format_args!("a message that can't be read: {why}"));
-            Ok(true)
-        };
-        let body = match MessageBody::open(&self.router_secret, id, sealed) {
-            Ok(MessageBody::Message { body, .. }) => body,
-            Ok(MessageBody::Quota { .. }) => {
-                output::note("the queue was full: the sender could not send more");
-                return Ok(false);
-            }
-            Err(error) => return unreadable(&error),
-        };
-        match self.open(&body) {
-            Ok((confirmation, text)) if confirmation && text.is_empty() => Ok(false),
-            Ok((_, text)) => output::data(&text).map(|()| true),
-            Err(error) => unreadable(&error),
-        }
+fn show(told: Told) -> Outcome {
+    match told {
+        Told::Address(address) => return output::data(address.to_string().as_bytes()),
+        Told::Message(text) => return output::data(&text),
+        Told::Full => output::note("the queue was full: the sender could not send more"),
+        Told::Unreadable(why) => output::note(format_args!("a message that can't be read: {why}")),
+        Told::Pong => {}
     }
-
-    /// Decrypts the sender's envelope: whether it is a confirmation, and what it says.
-    fn open(&mut self, body: &[u8]) -> Result<(bool, Vec<u8>), CryptoError> {
-        let envelope = Envelope::decode(body)?;
-        let offered = envelope.key.map(|key| self.dh_key.dh(&key));
-        let secret = offered.as_ref().or(self.sender_secret.as_ref()).ok_or(CryptoError::Box)?;
-        let message = envelope.open(secret)?;
-        let confirmation = offered.is_some();
-        if confirmation {
-            self.sender_secret = offered;
-        }
-        Ok((confirmation, message.body))
-    }
+    Ok(())
 }

@@ -3,19 +3,14 @@ use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sxlab_node::client::Session;
 use sxlab_node::world::{RealWorld, World};
-use sxlab_protocol::crypto::boxes::random_nonce;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, X25519Secret};
-use sxlab_protocol::smp::command::{Command, MsgFlags};
-use sxlab_protocol::smp::envelope::{ClientMessage, Envelope};
-use sxlab_protocol::smp::forward::Relay;
-use sxlab_protocol::smp::response::Response;
+use sxlab_protocol::smp::errand::{Errand, Forwarding, Send, Step};
 use sxlab_protocol::wire::{
     CLIENT_VERSIONS, QueueAddress, QueueMode, RouterAddress, base64url, base64url_decode,
 };
 
-use super::{connect, failed, unexpected};
+use super::{ask_for, connect, now, undone, unexpected};
 use crate::exit::{Failure, Outcome};
 use crate::output;
 
@@ -41,12 +36,6 @@ pub(crate) struct SendArgs {
     messages: Vec<String>,
 }
 
-/// Where commands for the queue's router go.
-struct Route {
-    session: Session<RealWorld>,
-    relay: Option<Relay>,
-}
-
 pub(super) async fn send(args: SendArgs) -> Outcome {
     let queue = &args.queue;
     if queue.mode != Some(QueueMode::Messaging) {
@@ -62,60 +51,35 @@ pub(super) async fn send(args: SendArgs) -> Outcome {
         Some(file) => kept_key(file).map_err(|error| Failure::usage(error).of(file.display()))?,
         None => X25519Secret::generate(&mut rng),
     };
-    let auth_key = AuthSecretKey::X25519(auth_key);
-    let dh_key = X25519Secret::generate(&mut rng);
-    let secret = dh_key.dh(&queue.dh_key);
-    let mut sealed = |key, body| {
-        let message = ClientMessage { sender_key: None, body };
-        Envelope::seal(version, key, &secret, random_nonce(&mut rng), &message)
-            .map(|envelope| Command::Send { flags: MsgFlags::default(), body: envelope.encode() })
-            .map_err(|error| Failure::usage(format_args!("a message does not fit: {error}")))
-    };
     let messages = args.messages.iter().map(|message| match message.as_str() {
         "-" => lines_of_input(),
         text => Ok(vec![text.as_bytes().to_vec()]),
     });
-    let mut commands = vec![Command::SKey(auth_key.public()), sealed(Some(dh_key.public()), Vec::new())?];
-    for message in messages.collect::<io::Result<Vec<_>>>().map_err(Failure::usage)?.into_iter().flatten() {
-        commands.push(sealed(None, message)?);
+    let messages = messages.collect::<io::Result<Vec<_>>>().map_err(Failure::usage)?.into_iter().flatten();
+    let mut errand = Send::new(queue.clone(), version, AuthSecretKey::X25519(auth_key), messages, &mut rng)
+        .map_err(Failure::usage)?;
+    if let Some(proxy) = &args.via {
+        errand = errand.via(Forwarding { password: proxy.password.clone() });
     }
 
-    let route = Route::to(&args).await?;
-    for (done, command) in commands.iter().enumerate() {
-        route.request(queue, command, &auth_key).await.map_err(|failure| match done {
-            0 => failure.of("securing the queue"),
-            1 => failure.of("confirming"),
-            _ => failure.of(format_args!("message {} of {}", done - 1, commands.len() - 2)),
-        })?;
+    let (session, _) = connect(args.via.as_ref().unwrap_or(&queue.router), args.timeout).await?;
+    loop {
+        let what = errand.doing();
+        let step = errand.next(session.version()).map_err(undone);
+        let done = match step.map_err(|failure| failure.of(&what))? {
+            Step::Ask(ask) => match ask_for(&session, *ask).await {
+                Ok(answer) => errand.answer(answer, now()).map_err(undone),
+                Err(failure) => Err(failure),
+            },
+            // Whoever sends waits for nothing but answers.
+            Step::Wait => Err(unexpected()),
+            Step::Done => break,
+        };
+        done.map_err(|failure| failure.of(&what))?;
     }
-    route.session.close();
-    output::note(format_args!("{} messages sent", commands.len() - 2));
+    session.close();
+    output::note(format_args!("{} messages sent", errand.total()));
     Ok(())
-}
-
-impl Route {
-    async fn to(args: &SendArgs) -> Result<Self, Failure> {
-        let Some(proxy) = &args.via else {
-            let (session, _) = connect(&args.queue.router, args.timeout).await?;
-            return Ok(Self { session, relay: None });
-        };
-        let (session, _) = connect(proxy, args.timeout).await?;
-        let relay = session.relay(&args.queue.router, proxy.password.clone()).await;
-        let relay = relay.map_err(|error| failed(error).of(format_args!("{} as a proxy", proxy.public())))?;
-        Ok(Self { session, relay: Some(relay) })
-    }
-
-    async fn request(&self, queue: &QueueAddress, command: &Command, key: &AuthSecretKey) -> Outcome {
-        let id = queue.sender_id.clone();
-        let answer = match &self.relay {
-            Some(relay) => self.session.forward(relay, id, command, Some(key)).await,
-            None => self.session.request(id, command, Some(key)).await,
-        };
-        match answer.map_err(failed)? {
-            Response::Ok => Ok(()),
-            _ => Err(unexpected()),
-        }
-    }
 }
 
 fn lines_of_input() -> io::Result<Vec<Vec<u8>>> {

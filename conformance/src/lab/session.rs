@@ -77,6 +77,11 @@ impl Side {
         self.identity.ok_or_else(|| Failure::error("the other end is not a router"))
     }
 
+    /// Whether the connection was seen to end.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     pub(super) fn opened(&self) -> Result<&Open, Failure> {
         self.open.as_ref().ok_or_else(|| Failure::error("the session had no hellos"))
     }

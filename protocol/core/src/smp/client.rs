@@ -4,6 +4,10 @@
 //! Contract: after each call that changes something, drain [`Client::next_block`] and [`Client::poll`]. The client
 //! holds no clock; whoever drives it gives up on requests that take too long with [`Client::forget`].
 
+mod mutants;
+
+pub use mutants::ClientMutant;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use rand_chacha::ChaCha20Rng;
@@ -15,11 +19,12 @@ use super::forward::{self, ForwardKeys, Relay};
 use super::response::Response;
 use crate::crypto::keys::AuthSecretKey;
 use crate::transport::{
-    Agreed, BatchError, BlockError, ClientHandshake, HandshakeError, RouterHello, ServiceCredentials,
-    ServiceReply, ServiceSigner, TransmissionError, Unsigned, authorize_by_service, content, first_block,
-    read_transmission, unpack,
+    Agreed, BLOCK_SIZE, BatchError, BlockError, ClientHandshake, HandshakeError, RouterHello,
+    ServiceCredentials, ServiceReply, ServiceSigner, TransmissionError, Unsigned, authorize_by_service,
+    content, first_block, read_transmission, unpack,
 };
 use crate::wire::{CorrId, EntityId, WireError, unpad};
+use mutants::Wrong;
 
 /// Why a session can't go on, or a request can't be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -95,6 +100,8 @@ pub struct Client {
     /// The hello.
     hello_block: Option<Vec<u8>>,
     events: VecDeque<ClientEvent>,
+    /// What is deliberately wrong with this client; nothing but in tests of what finds wrong clients.
+    wrong: Option<Box<Wrong>>,
 }
 
 /// What a service has in a session.
@@ -125,6 +132,7 @@ impl Client {
             outgoing: VecDeque::new(),
             hello_block: None,
             events: VecDeque::new(),
+            wrong: None,
         }
     }
 
@@ -141,6 +149,13 @@ impl Client {
     /// The id that the router knows this client by, if it is a service: the entity of SUBS and NSUBS.
     pub fn service(&self) -> Option<&EntityId> {
         self.service.as_ref().map(|service| &service.id)
+    }
+
+    /// A client that is deliberately wrong in one way, for tests of what finds wrong clients.
+    pub fn mutated(handshake: ClientHandshake, mut rng: ChaCha20Rng, mutant: ClientMutant) -> Self {
+        let wrong = Some(Box::new(Wrong::new(mutant, &mut rng)));
+        let hello_block = (mutant == ClientMutant::SpeaksFirst).then(|| vec![b'#'; BLOCK_SIZE]);
+        Self { wrong, hello_block, ..Self::new(handshake, rng) }
     }
 
     /// The session, once the handshake is done.
@@ -168,8 +183,10 @@ impl Client {
     pub fn block(&mut self, block: &[u8]) -> Result<(), ClientError> {
         if let Some(handshake) = self.handshake.take() {
             let credentials = self.credentials.take();
-            let (reply, agreed, hello, signer) =
-                handshake.router_hello_as(block, credentials.as_deref(), &mut self.rng)?;
+            let (reply, agreed, hello, signer) = match &self.wrong {
+                None => handshake.router_hello_as(block, credentials.as_deref(), &mut self.rng)?,
+                Some(wrong) => mutants::router_hello(wrong.mutant, handshake, block, &mut self.rng)?,
+            };
             self.hello_block = Some(reply);
             self.hello = Some(hello);
             match signer {
@@ -188,8 +205,13 @@ impl Client {
             return Ok(());
         }
         let agreed = self.agreed.as_mut().ok_or(ClientError::NotReady)?;
+        if self.wrong.as_ref().is_some_and(|wrong| wrong.refuses(block, agreed)) {
+            return Err(ClientError::Wire(WireError::BadLength));
+        }
         let content = agreed.codec.open(block)?;
-        for item in unpack(&content)? {
+        let first_only = self.wrong.as_ref().is_some_and(|wrong| wrong.mutant == ClientMutant::FirstItemOnly);
+        let items = unpack(&content)?.into_iter();
+        for item in items.take(if first_only { 1 } else { usize::MAX }) {
             let received = read_transmission(&agreed.session, item)?;
             let response = if received.right_session {
                 Response::decode(&received.command, &agreed.session.layout)
@@ -197,10 +219,21 @@ impl Client {
                 Err(WireError::BadTag)
             };
             let (corr, entity) = (received.corr, received.entity);
+            let (corr, response) = match &self.wrong {
+                None => (corr, response),
+                Some(wrong) => {
+                    let pending: Vec<_> = self.pending.keys().collect();
+                    let parts = (corr, entity.clone(), received.command);
+                    wrong.received(parts, &agreed.session.layout, response, &pending)?
+                }
+            };
             let event = match (self.pending.remove(&corr), response) {
                 (Some(Pending::Request), response) => ClientEvent::Response { corr, entity, response },
                 (Some(Pending::Forward(keys)), Ok(Response::Pres { sealed })) => {
-                    let response = forward::open_reply(&keys, &corr, &sealed);
+                    let response = match &self.wrong {
+                        None => forward::open_reply(&keys, &corr, &sealed),
+                        Some(wrong) => mutants::open_reply(wrong, &keys, &corr, &sealed),
+                    };
                     ClientEvent::Forwarded { corr, response }
                 }
                 (Some(Pending::Forward(_)), response) => ClientEvent::Response { corr, entity, response },
@@ -222,7 +255,11 @@ impl Client {
     fn fresh_corr(&mut self) -> CorrId {
         let mut bytes = [0; 24];
         self.rng.fill_bytes(&mut bytes);
-        CorrId::from(bytes)
+        let fresh = CorrId::from(bytes);
+        match &mut self.wrong {
+            None => fresh,
+            Some(wrong) => wrong.corr(fresh),
+        }
     }
 
     /// Makes a request and returns its correlation id. A service signs as well where it has to, and SUBS and NSUBS without
@@ -247,14 +284,19 @@ impl Client {
         key: Option<&AuthSecretKey>,
     ) -> Result<(), ClientError> {
         let agreed = self.agreed.as_ref().ok_or(ClientError::NotReady)?;
-        let mut bytes = Vec::new();
-        command.encode(&agreed.session.layout, &mut bytes)?;
-        let unsigned = Unsigned { corr: corr.clone(), entity, command: bytes };
-        let signer = self.service.as_ref().map(|service| &service.signer);
-        let own = signer.filter(|_| command.is_of_service()).map(|signer| signer.key.clone().into());
-        let signer = signer.filter(|_| command.is_signed_by_service());
-        let (key, router_key) = (key.or(own.as_ref()), agreed.peer_key.as_ref());
-        let item = authorize_by_service(&agreed.session, &unsigned, key, router_key, signer)?;
+        let item = match &mut self.wrong {
+            None => {
+                let mut bytes = Vec::new();
+                command.encode(&agreed.session.layout, &mut bytes)?;
+                let unsigned = Unsigned { corr: corr.clone(), entity, command: bytes };
+                let signer = self.service.as_ref().map(|service| &service.signer);
+                let own = signer.filter(|_| command.is_of_service()).map(|signer| signer.key.clone().into());
+                let signer = signer.filter(|_| command.is_signed_by_service());
+                let (key, router_key) = (key.or(own.as_ref()), agreed.peer_key.as_ref());
+                authorize_by_service(&agreed.session, &unsigned, key, router_key, signer)?
+            }
+            Some(wrong) => wrong.item(agreed, (corr.clone(), entity, command), key)?,
+        };
         if 3 + item.len() > agreed.codec.capacity() {
             return Err(BatchError::TooLarge(item.len()).into());
         }
@@ -273,7 +315,14 @@ impl Client {
         key: Option<&AuthSecretKey>,
     ) -> Result<CorrId, ClientError> {
         let corr = self.fresh_corr();
-        let (command, keys) = forward::seal_command(relay, &corr, entity, command, key, &mut self.rng)?;
+        let agreed = self.agreed.as_ref().ok_or(ClientError::NotReady)?;
+        let (command, keys) = match &mut self.wrong {
+            None => forward::seal_command(relay, &corr, entity, command, key, &mut self.rng)?,
+            Some(wrong) => {
+                let inner = (entity, command);
+                mutants::seal_command(wrong, agreed, relay, &corr, inner, key, &mut self.rng)?
+            }
+        };
         self.request_with(corr.clone(), relay.session_entity()?, &command, None)?;
         self.pending.insert(corr.clone(), Pending::Forward(Box::new(keys)));
         Ok(corr)
@@ -290,6 +339,10 @@ impl Client {
             return None;
         }
         let items: Vec<_> = self.outgoing.drain(..count).collect();
+        if let Some(wrong) = &self.wrong {
+            let items: Vec<_> = items.iter().map(|(_, item)| item.as_slice()).collect();
+            return wrong.block(agreed, &items).ok();
+        }
         // What fits into no block was refused when the request was made.
         let content = content(items.iter().map(|(_, item)| item.as_slice())).ok()?;
         agreed.codec.seal(&content).ok()

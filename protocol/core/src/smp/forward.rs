@@ -55,12 +55,17 @@ pub enum ForwardError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relay {
     /// The proxy–relay session: its id, and the layouts for the inner transmissions.
-    session: Session,
-    version: u16,
-    key: X25519Public,
+    pub(super) session: Session,
+    pub(super) version: u16,
+    pub(super) key: X25519Public,
 }
 
 impl Relay {
+    /// The version of the commands inside.
+    pub fn version(&self) -> u16 {
+        self.version
+    }
+
     /// Checks what PKEY says against the identity of the relay's address (PX-4).
     pub fn verify(
         session: &EntityId,
@@ -93,8 +98,8 @@ pub fn inner_session(session_id: Vec<u8>, version: u16) -> Session {
 /// What a client keeps to read the answer.
 #[derive(Clone, Debug)]
 pub struct ForwardKeys {
-    session: Session,
-    secret: SharedSecret,
+    pub(super) session: Session,
+    pub(super) secret: SharedSecret,
 }
 
 /// Client: the PFWD command for `command`, under a fresh key (PX-9), and what reads its answer.

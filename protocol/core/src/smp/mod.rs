@@ -3,6 +3,7 @@
 pub mod client;
 pub mod command;
 pub mod envelope;
+pub mod errand;
 pub mod error;
 pub mod forward;
 pub mod name;

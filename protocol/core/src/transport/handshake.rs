@@ -160,7 +160,12 @@ pub struct Agreed {
     pub proxy: bool,
 }
 
-fn agree(hello: &ClientHello, session_id: &[u8], secret: Option<SharedSecret>, router: bool) -> Agreed {
+pub(crate) fn agree(
+    hello: &ClientHello,
+    session_id: &[u8],
+    secret: Option<SharedSecret>,
+    router: bool,
+) -> Agreed {
     let layout = Layout::of(hello.version);
     let codec = match &secret {
         Some(secret) if layout.block_encryption && !hello.proxy => {

@@ -13,6 +13,7 @@ mod transmission;
 
 pub use batch::{BATCH_BUDGET, BatchError, content, first_block, pack, pack_one, unpack};
 pub use block::{BLOCK_SIZE, BlockCodec, BlockError, MAX_CONTENT};
+pub(crate) use handshake::agree;
 pub use handshake::{
     Agreed, ClientGreeted, ClientHandshake, ClientHello, HandshakeError, RouterCredentials, RouterHandshake,
     RouterHello, SUPPORTED,
