@@ -65,7 +65,8 @@ settings! {
     #[arg(long, value_name = "FILE")]
     key: Option<Value<PathBuf>>,
 
-    /// Versions offered to clients that negotiate the protocol in TLS [default: 6-20].
+    /// Versions offered to clients that negotiate the protocol in TLS; others get 6 if it is among them
+    /// [default: 6-20].
     #[arg(long, value_name = "MIN-MAX")]
     versions: Option<Value<Versions>>,
     /// Messages that a queue holds before it refuses more [default: 128].

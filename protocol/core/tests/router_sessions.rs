@@ -14,7 +14,7 @@ use common::recorded::{self, text};
 use common::*;
 use sxlab_protocol::crypto::keys::{Ed25519Secret, KeyType};
 use sxlab_protocol::smp::command::Command;
-use sxlab_protocol::smp::router::RouterEvent;
+use sxlab_protocol::smp::router::{RouterConfig, RouterEvent};
 use sxlab_protocol::smp::version::Layout;
 use sxlab_protocol::transport::{BLOCK_SIZE, ClientHello, Session, read_transmission};
 use sxlab_protocol::wire::{EntityId, VersionRange, pad, put_short};
@@ -38,6 +38,21 @@ fn is_accepted(version: u16, change: impl FnOnce(&mut Vec<u8>)) -> bool {
 fn a_hello_is_accepted_at_the_versions_offered_only() {
     for version in 0..=30 {
         assert_eq!(is_accepted(version, |_| ()), VERSIONS.contains(&version), "{version}");
+    }
+}
+
+#[test]
+fn without_a_negotiated_protocol_there_is_version_6_or_nothing() {
+    for (min, served) in [(6, true), (7, false)] {
+        let versions = VersionRange::new(min, 20).unwrap();
+        let mut w = World::with(RouterConfig { versions, ..RouterConfig::default() });
+        let now = w.now;
+        let core = &mut w.sites[0].core;
+        let session = core.accept("client.test", vec![1; 32], false, now);
+        match core.next_block(session) {
+            Some(hello) => assert!(served && hello[2..6] == [0, 6, 0, 6], "{:?}", &hello[..6]),
+            None => assert!(!served && core.poll() == Some(RouterEvent::Close(session))),
+        }
     }
 }
 
@@ -126,7 +141,7 @@ fn blocks_are_encrypted_from_version_11_if_the_client_sent_a_key_and_is_no_proxy
 fn a_proxy_asks_for_version_10_at_most_where_its_hello_has_no_flag() {
     for (client, router, agreed) in [((6, 20), (6, 13), 10), ((6, 13), (6, 20), 10), ((6, 20), (6, 14), 14)] {
         let versions = VersionRange { min: router.0, max: router.1 };
-        let config = sxlab_protocol::smp::router::RouterConfig { versions, ..Default::default() };
+        let config = RouterConfig { versions, ..Default::default() };
         let mut w = World::with(config);
         let c = w.raw(20, |handshake| {
             handshake.versions = VersionRange { min: client.0, max: client.1 };

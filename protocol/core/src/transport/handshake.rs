@@ -199,6 +199,9 @@ pub struct RouterHandshake {
 impl RouterHandshake {
     /// Starts a handshake and returns the router's first block. `alpn` says whether TLS agreed on a protocol: without
     /// it only the lowest version is offered (TR-9).
+    ///
+    /// # Errors
+    /// [`HandshakeError::Version`] without a protocol if `versions` has not the lowest one.
     pub fn start(
         credentials: &RouterCredentials,
         versions: VersionRange,
@@ -206,7 +209,11 @@ impl RouterHandshake {
         alpn: bool,
         rng: &mut impl CryptoRng,
     ) -> Result<(Vec<u8>, Self), HandshakeError> {
-        let versions = if alpn { versions } else { NO_ALPN_VERSIONS };
+        let versions = if alpn {
+            versions
+        } else {
+            versions.common(&NO_ALPN_VERSIONS).ok_or(HandshakeError::Version)?
+        };
         let key = X25519Secret::generate(rng);
         let identity = credentials.chain.identity()?;
         let authentication = Layout::of(versions.max)

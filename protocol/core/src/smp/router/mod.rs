@@ -87,7 +87,8 @@ const SECOND: u64 = 1_000_000_000;
 /// [`relay_memory`](Self::relay_memory).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouterConfig {
-    /// Versions offered to clients that negotiate the protocol in TLS.
+    /// Versions offered to clients that negotiate the protocol in TLS. Others are offered version 6 only, and are not served
+    /// where it is not among these (TR-9).
     pub versions: VersionRange,
     /// Messages that a queue holds before it refuses more.
     pub queue_quota: usize,
