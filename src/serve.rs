@@ -39,7 +39,7 @@ pub(crate) enum Serve {
 /// Run an SMP router until ctrl-c or SIGTERM.
 ///
 /// The standard output begins with the router's address, a line for each --listen, once it accepts connections. Times are
-/// written as 40ms, 15s, 1h30m or 7d. Queues and messages are held in memory in this version: they are gone when the
+/// written as 40ms, 15s, 1h30m or 7d. Without --store, queues and messages are held in memory: they are gone when the
 /// router stops, whether or not --dir keeps its identity.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -54,6 +54,9 @@ pub(crate) struct SmpArgs {
     print_config: bool,
     #[command(flatten)]
     settings: Settings,
+    /// Hold queues in memory even if the file names a store.
+    #[arg(long, conflicts_with = "store")]
+    memory: bool,
     /// As --proxy off.
     #[arg(long, conflicts_with = "proxy")]
     no_proxy: bool,
@@ -89,7 +92,7 @@ fn smp(args: SmpArgs) -> Outcome {
     if args.no_new_queues {
         flags.new_queues = Some(Switch(false).into());
     }
-    let settings = config::whole(flags, args.config.as_deref())?;
+    let settings = config::whole(flags, args.config.as_deref(), args.memory)?;
     if args.print_config {
         return output::data(config::print(&settings)?.trim_end().as_bytes());
     }

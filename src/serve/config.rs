@@ -10,10 +10,14 @@ use super::settings::Settings;
 use super::value::Value;
 use crate::exit::{Exit, Failure};
 
-/// What flags, file and defaults come to.
-pub(crate) fn whole(flags: Settings, file: Option<&Path>) -> Result<Settings, Failure> {
+/// What flags, file and defaults come to; in `memory` whatever they say of a store.
+pub(crate) fn whole(flags: Settings, file: Option<&Path>, memory: bool) -> Result<Settings, Failure> {
+    let volatile = |settings: Settings| {
+        let store = settings.store.clone().filter(|_| !memory);
+        Settings { store, ..settings }
+    };
     let Some(path) = file else {
-        let settings = flags.over(Settings::defaults());
+        let settings = volatile(flags.over(Settings::defaults()));
         return check(&settings, None).map(|()| settings);
     };
     let text = std::fs::read_to_string(path);
@@ -21,7 +25,7 @@ pub(crate) fn whole(flags: Settings, file: Option<&Path>) -> Result<Settings, Fa
         text.map_err(|error| Failure::usage(format_args!("cannot be read: {error}")).of(path.display()))?;
     let checker = Checker::new(path, &text);
     let from_file: Settings = checker.parse().map_err(Failure::usage)?;
-    let settings = flags.over(from_file).over(Settings::defaults());
+    let settings = volatile(flags.over(from_file).over(Settings::defaults()));
     check(&settings, Some(checker)).map(|()| settings)
 }
 
@@ -42,6 +46,13 @@ fn check(settings: &Settings, file: Option<Checker<'_>>) -> Result<(), Failure> 
         }
         (None, Some(key), _) => {
             Err(wrong(place(key), "key", "needs its certificates: name those files, too"))
+        }
+        _ => Ok(()),
+    }?;
+    match (&settings.store, settings.dir.is_some() || settings.key.is_some()) {
+        (Some(store), false) => {
+            let message = "the queues of a store belong to an identity: keep it in `dir`, or name `certificate` and `key`";
+            Err(wrong(place(store), "store", message))
         }
         _ => Ok(()),
     }?;
@@ -138,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_parts() {
-        let settings = whole(Settings::default(), None).unwrap();
+        let settings = whole(Settings::default(), None, false).unwrap();
         assert_eq!(router(&settings), RouterConfig::default());
         assert_eq!(connections(&settings), ConnectionLimits::default());
     }

@@ -34,7 +34,7 @@ unblock ID                           end that
 delete ID                            delete a queue with its messages
 status ID                            what state a queue is in
 statistics                           what the router counts, as its metrics
-save                                 make everything durable now
+save                                 whether what was answered is saved
 help                                 these lines
 An ID is a queue's recipient or sender id, as in its address.";
 
@@ -67,7 +67,7 @@ impl Control {
     }
 
     /// Carries out commands, for ever.
-    pub(crate) async fn serve(self, node: RouterNode<RealWorld>) {
+    pub(crate) async fn serve(self, node: RouterNode<RealWorld>, durable: bool) {
         let accept = || async {
             let (stream, _) = self.listener.accept().await?;
             // Whoever connected before the mode of the socket was set is found here.
@@ -81,7 +81,7 @@ impl Control {
         few::serve(accept, |stream| {
             let node = node.clone();
             // The operator went away: nobody to tell.
-            async move { drop(commands(stream, &node).await) }
+            async move { drop(commands(stream, &node, durable).await) }
         })
         .await;
     }
@@ -103,11 +103,11 @@ async fn line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Str
     Ok(line.strip_suffix('\n').map(|line| line.trim_end_matches('\r').to_owned()))
 }
 
-async fn commands(stream: UnixStream, node: &RouterNode<RealWorld>) -> io::Result<()> {
+async fn commands(stream: UnixStream, node: &RouterNode<RealWorld>, durable: bool) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     while let Some(command) = line(&mut reader).await? {
-        let answer = match carry_out(node, &command) {
+        let answer = match carry_out(node, durable, &command) {
             Ok(lines) => lines.into_iter().map(|line| line + "\n").chain(["ok\n".to_owned()]).collect(),
             Err(why) => format!("error: {why}\n"),
         };
@@ -117,7 +117,7 @@ async fn commands(stream: UnixStream, node: &RouterNode<RealWorld>) -> io::Resul
 }
 
 /// What a command answers, or why not.
-fn carry_out(node: &RouterNode<RealWorld>, command: &str) -> Result<Vec<String>, String> {
+fn carry_out(node: &RouterNode<RealWorld>, durable: bool, command: &str) -> Result<Vec<String>, String> {
     let (name, rest) = command.trim().split_once(char::is_whitespace).unwrap_or((command.trim(), ""));
     let rest = rest.trim();
     let id = || rest.parse::<QueueId>().map(|id| id.0);
@@ -127,6 +127,7 @@ fn carry_out(node: &RouterNode<RealWorld>, command: &str) -> Result<Vec<String>,
         }
         "help" => return Ok(HELP.lines().map(str::to_owned).collect()),
         "statistics" => return Ok(metrics::samples(node)),
+        "save" if durable => return Ok(vec!["what was answered to clients is saved already".to_owned()]),
         "save" => return Err("queues are in memory: there is nothing to save to".to_owned()),
         "status" => {
             let id = id()?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use sxlab_node::identity::{IdentityError, RouterIdentity};
 use sxlab_node::router::RouterNode;
+use sxlab_node::store::Store;
 use sxlab_node::world::{RealWorld, World};
 use sxlab_protocol::smp::router::QueueStore;
 use sxlab_protocol::wire::{Host, RouterAddress};
@@ -30,9 +31,7 @@ pub(crate) async fn run(settings: Settings, seconds: Option<u64>) -> Outcome {
     };
     let control = settings.control.as_ref().map(|path| Control::bind(&path.value)).transpose()?;
     let identity = identity(&settings)?;
-    let (limits, core) = (config::connections(&settings), config::router(&settings));
-    let node = RouterNode::with_limits(RealWorld, &identity, core, QueueStore::default(), None, limits);
-    let node = node.map_err(|error| Failure::new(Exit::Bug, error))?;
+    let node = node(&settings, &identity)?;
     block(&node, &settings);
 
     for listener in &listeners {
@@ -41,7 +40,9 @@ pub(crate) async fn run(settings: Settings, seconds: Option<u64>) -> Outcome {
     if let Some(metrics) = &metrics {
         output::note(format_args!("metrics: http://{}/metrics", port_of(metrics)?));
     }
-    output::note("queues are in memory: they are gone when this router stops (ctrl-c)");
+    if settings.store.is_none() {
+        output::note("queues are in memory: they are gone when this router stops (ctrl-c)");
+    }
     tracing::info!(listeners = listeners.len(), "the router runs");
 
     let mut tasks = JoinSet::new();
@@ -54,7 +55,7 @@ pub(crate) async fn run(settings: Settings, seconds: Option<u64>) -> Outcome {
         operators.spawn_local(metrics::serve(listener, node.clone()));
     }
     if let Some(control) = control {
-        operators.spawn_local(control.serve(node.clone()));
+        operators.spawn_local(control.serve(node.clone(), settings.store.is_some()));
     }
     let outcome = tokio::select! {
         biased;
@@ -67,13 +68,30 @@ pub(crate) async fn run(settings: Settings, seconds: Option<u64>) -> Outcome {
     tracing::info!("the router stops");
     tokio::select! {
         biased;
-        _store = node.stop(config::stop_timeout(&settings)) => {}
-        () = asked.again() => {}
+        _ = node.stop(config::stop_timeout(&settings)) => {}
+        // What was answered is durable: only what is still to be written to peers is lost.
+        () = asked.again() => drop(node.take_store()),
     }
+    let closed = node.close_store().await;
     // The sockets' files go with their tasks.
     operators.shutdown().await;
     tracing::info!("the router has stopped");
-    outcome
+    outcome.and(closed.map_err(|error| Failure::new(Exit::Failures, error)))
+}
+
+/// The router, with its queues from its store if it has one.
+fn node(settings: &Settings, identity: &RouterIdentity) -> Result<RouterNode<RealWorld>, Failure> {
+    let (limits, core) = (config::connections(settings), config::router(settings));
+    let node = match &settings.store {
+        None => RouterNode::with_limits(RealWorld, identity, core, QueueStore::default(), None, limits),
+        Some(path) => {
+            let opened = Store::open(&path.value, &identity.identity_hash());
+            let (store, queues) = opened.map_err(Failure::usage)?;
+            let writer = store.in_background().map_err(|error| Failure::new(Exit::Bug, error))?;
+            RouterNode::with_store(RealWorld, identity, core, queues, writer, None, limits)
+        }
+    };
+    node.map_err(|error| Failure::new(Exit::Bug, error))
 }
 
 /// Log lines go to the standard error.

@@ -65,6 +65,11 @@ settings! {
     #[arg(long, value_name = "FILE")]
     key: Option<Value<PathBuf>>,
 
+    /// The file that keeps queues and messages, made if it is not there; needs --dir or --certificate. Without it, or with
+    /// --memory, they are gone when the router stops.
+    #[arg(long, value_name = "FILE")]
+    store: Option<Value<PathBuf>>,
+
     /// Versions offered to clients that negotiate the protocol in TLS; others get 6 if it is among them
     /// [default: 6-20].
     #[arg(long, value_name = "MIN-MAX")]

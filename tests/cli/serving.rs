@@ -5,7 +5,7 @@ use std::fs;
 use sxlab_node::client::{Event, Session};
 use sxlab_node::world::{RealWorld, World};
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
-use sxlab_protocol::smp::command::{Command, NewQueue, QueueRequest};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
 use sxlab_protocol::smp::response::{QueueIds, Response};
 use sxlab_protocol::transport::SUPPORTED;
 use sxlab_protocol::wire::{EntityId, base64url};
@@ -97,6 +97,7 @@ async fn what_is_wrong_with_a_file_is_one_line_with_its_place() {
         ("\nkey = \"server.key\"\n", ":2: key: needs its certificates"),
         ("certificate = [\"server.crt\"]\n", ":1: certificate: needs its key"),
         ("dir = \"x\"\nkey = \"k\"\ncertificate = [\"c\"]\n", ":3: certificate: the identity is in `dir` or"),
+        ("store = \"s\"\n", ":1: store: the queues of a store belong to an identity"),
         ("log = \"loud\"\n", ":1: log: say error, warn, info or debug"),
         ("quota 2\n", ":1:"),
     ] {
@@ -128,6 +129,49 @@ async fn what_is_wrong_with_a_flag_is_one_line_that_names_it() {
         let line = ended.failure(2);
         assert!(line.contains(says), "{args:?}: {line}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_keeps_messages_when_a_router_is_killed_and_when_it_stops() {
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            let scratch = Scratch::new("store");
+            let (dir, store) = (scratch.path("router"), scratch.path("queues"));
+            let args = ["--dir", &dir, "--store", &store];
+            let (mut running, mut address) = router(&args).await;
+            let (owner, _events) = session(&address).await;
+            let (ids, key) = queue(&owner).await;
+            for end in ["kill", "stop"] {
+                let (sender, _) = session(&address).await;
+                let send = Command::Send { flags: MsgFlags::default(), body: end.as_bytes().to_vec() };
+                assert_eq!(sender.request(ids.sender.clone(), &send, None).await.unwrap(), Response::Ok);
+                if end == "kill" {
+                    running.kill().await;
+                } else {
+                    assert_eq!(running.signal("-TERM").await.0, 0);
+                }
+                (running, address) = router(&args).await;
+            }
+            // Both wait. Blocked at the next start, they are kept but not given.
+            let (again, mut events) = session(&address).await;
+            let sub = again.request(ids.recipient.clone(), &Command::Sub, Some(&key)).await.unwrap();
+            assert_eq!(sub, Response::Sok { service: None });
+            let Some((_, Response::Msg { id, .. })) = events.recv().await else { panic!("no message") };
+            let ack = again.request(ids.recipient.clone(), &Command::Ack(id), Some(&key)).await.unwrap();
+            assert!(matches!(ack, Response::Msg { .. }), "{ack:?}");
+            running.kill().await;
+            let block = format!("{} spam", base64(&ids.sender));
+            let (_running, address) = router(&[&args[..], &["--block", &block]].concat()).await;
+            let (again, _) = session(&address).await;
+            let sub = again.request(ids.recipient.clone(), &Command::Sub, Some(&key)).await.unwrap_err();
+            assert!(sub.to_string().contains("Blocked") && sub.to_string().contains("Spam"), "{sub}");
+            // A store is one router's at a time.
+            let taken = sxlab(&["serve", "smp", "--dir", &dir, "--store", &store]).await;
+            assert!(taken.failure(2).contains(&store), "{}", taken.stderr);
+        })
+        .await;
 }
 
 #[tokio::test]

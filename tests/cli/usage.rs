@@ -42,6 +42,11 @@ async fn help_and_version_are_data() {
     for word in ["run", "model", "serve", "smp", "catalogue", "70 a bug"] {
         assert!(help.data().contains(word), "{word}");
     }
-    assert!(sxlab(&["serve", "smp", "--help"]).await.data().contains("held in memory in this version"));
+    assert!(
+        sxlab(&["serve", "smp", "--help"])
+            .await
+            .data()
+            .contains("Without --store, queues and messages are held in memory")
+    );
     assert_eq!(sxlab(&["--version"]).await.data().trim_end(), concat!("sxlab ", env!("CARGO_PKG_VERSION")));
 }
