@@ -16,7 +16,7 @@ use crate::target::Operation;
 const MSG_BYTES: usize = 4 + 25 + 16 + 16_106;
 
 /// Queues whose messages a slow recipient does not read: more than routers and connections hold blocks for it.
-const SLOW: usize = 120;
+const SLOW: usize = 90;
 
 /// The cases.
 pub(crate) const CASES: &[Case] = &[
