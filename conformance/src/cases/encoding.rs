@@ -94,7 +94,9 @@ pub(crate) const CASES: &[Case] = &[
             let queue = lab.queue(who)?;
             for letter in ["X", "t", "f", "0", "1", "\0", "\u{1}"] {
                 let sent = Request::bytes(format!("SEND {letter} hello")).of(&queue.sender);
-                lab.ask(who, sent)?.is("ERR CMD SYNTAX").map_err(|failure| failure.during(letter))?;
+                lab.ask(who, sent)?
+                    .is("ERR CMD SYNTAX")
+                    .map_err(|failure| failure.of_known_command().during(letter))?;
             }
             for letter in ["T", "F"] {
                 lab.ask(who, Request::bytes(format!("SEND {letter} hello")).of(&queue.sender))?.ok()?;

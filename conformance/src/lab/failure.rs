@@ -35,6 +35,15 @@ impl Failure {
         Failure::Error(text.to_string())
     }
 
+    /// The same of a command that every router has: `ERR CMD UNKNOWN` is then as wrong as any other answer.
+    #[must_use]
+    pub fn of_known_command(self) -> Self {
+        match self {
+            Failure::UnknownCommand(text) => Failure::Wrong(text),
+            failure => failure,
+        }
+    }
+
     /// The same, said of something.
     #[must_use]
     pub fn during(self, what: &str) -> Self {

@@ -198,6 +198,9 @@ pub(crate) const CASES: &[Case] = &[
                 answer.is("ERR BLOCK")?;
                 answer.addressed(&CorrId::EMPTY, &EntityId::EMPTY)?;
             }
+            // A whole one belongs into sessions of services.
+            let whole = [&b"1\x40"[..], &[0x5e; 64]].concat();
+            lab.ask(who, sub.clone().service_field(whole))?.is("ERR SERVICE")?;
             lab.ask(who, sub.service_field(*b"0"))?.is("SOK")
         },
     )
@@ -275,7 +278,8 @@ fn exact_tags(lab: &mut Lab<'_>) -> Outcome {
     for (bytes, expected) in commands {
         let request = Request::bytes(bytes.clone()).of(&queue.recipient).by(&queue.key);
         let answer = lab.ask(who, request)?;
-        answer.is(expected).map_err(|failure| failure.during(&bytes.escape_ascii().to_string()))?;
+        let during = bytes.escape_ascii().to_string();
+        answer.is(expected).map_err(|failure| failure.of_known_command().during(&during))?;
     }
     // The key was set by none of them.
     let body = Command::Send { flags: MsgFlags::default(), body: b"open".to_vec() };

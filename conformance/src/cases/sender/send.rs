@@ -127,7 +127,7 @@ pub(crate) const CASES: &[Case] = &[
             for wrong in ["SEND", "SEND ", "SEND F", "SEND  x", "SEND F\nx"] {
                 lab.ask(who, Request::bytes(wrong).of(&queue.sender))?
                     .is("ERR CMD SYNTAX")
-                    .map_err(|failure| failure.during(wrong))?;
+                    .map_err(|failure| failure.of_known_command().during(wrong))?;
             }
             lab.silence(who)
         },
