@@ -154,7 +154,7 @@ impl QueueStore {
         self.services.joined(service.as_ref(), recipient);
         queue.service = service.map(Box::new);
         self.journal
-            .put(|| Record::Queue { recipient: recipient.clone(), queue: QueueRecord::from(&*queue) });
+            .put(|| Record::Queue { recipient: recipient.clone(), queue: QueueRecord::from(&**queue) });
     }
 
     /// Gives a notifier to a service, or to none.
