@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
-use sxlab_conformance::{Catalogue, Level, Requirement};
+use sxlab_conformance::{Catalogue, Coverage, Level, Requirement, cases};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
@@ -24,7 +24,15 @@ pub(crate) struct CatalogueArgs {
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
-    requirements: Vec<&'a Requirement>,
+    requirements: Vec<Entry<'a>>,
+}
+
+/// A requirement with the cases that cover it.
+#[derive(Serialize)]
+struct Entry<'a> {
+    #[serde(flatten)]
+    requirement: &'a Requirement,
+    cases: &'a [String],
 }
 
 /// Runs the subcommand.
@@ -35,8 +43,13 @@ pub(crate) fn run(args: &CatalogueArgs) -> Outcome {
     if requirements.is_empty() {
         return Err(Failure::new(Exit::Nothing, format_args!("no requirement is called `{prefix}`")));
     }
+    let coverage = coverage(&catalogue)?;
     if args.json {
-        return output::json(&Document { schema: "sxlab-catalogue-2", requirements });
+        let entries = requirements.iter().map(|requirement| {
+            let cases = coverage.cases(&requirement.id);
+            Entry { requirement, cases }
+        });
+        return output::json(&Document { schema: "sxlab-catalogue-3", requirements: entries.collect() });
     }
     let mut area = "";
     for requirement in &requirements {
@@ -44,7 +57,7 @@ pub(crate) fn run(args: &CatalogueArgs) -> Outcome {
             area = requirement.id.area();
             output::note(format_args!("\n{area}"));
         }
-        print(requirement);
+        print(requirement, coverage.cases(&requirement.id));
     }
     let mut levels: BTreeMap<Level, usize> = BTreeMap::new();
     for requirement in &requirements {
@@ -52,18 +65,32 @@ pub(crate) fn run(args: &CatalogueArgs) -> Outcome {
     }
     let levels: Vec<_> = levels.iter().map(|(level, count)| format!("{count} {level}")).collect();
     let unobservable = requirements.iter().filter(|requirement| requirement.unobservable.is_some()).count();
+    let covered =
+        requirements.iter().filter(|requirement| !coverage.cases(&requirement.id).is_empty()).count();
     output::note(format_args!(
-        "\n{} requirements: {}; {unobservable} cannot be seen from outside",
+        "\n{} requirements: {}; {covered} have a case, {unobservable} cannot be seen from outside",
         requirements.len(),
         levels.join(", ")
     ));
     Ok(())
 }
 
-fn print(requirement: &Requirement) {
+/// Which cases cover what.
+fn coverage(catalogue: &Catalogue) -> Result<Coverage, Failure> {
+    let mut coverage = Coverage::new(catalogue);
+    for case in cases::smp() {
+        coverage.add(case.id, case.requirements).map_err(|error| Failure::new(Exit::Bug, error))?;
+    }
+    Ok(coverage)
+}
+
+fn print(requirement: &Requirement, cases: &[String]) {
     let Requirement { id, level, section, versions, role, text, deviation, unobservable, .. } = requirement;
     output::note(format_args!("  {id:<46} {level:<7} {versions:<5}  {role:<6}  {section}"));
     output::note(format_args!("      {text}"));
+    if !cases.is_empty() {
+        output::note(format_args!("      cases: {}", cases.join(", ")));
+    }
     if let Some(why) = unobservable {
         output::note(format_args!("      cannot be seen from outside: {why}"));
     }

@@ -7,10 +7,12 @@
 //! | [`serve`] | the reference routers on real sockets |
 //! | [`smp`] | small clients for people and scripts |
 //! | [`catalogue`] | the requirements of the specifications |
+//! | [`conform`] | whether a router speaks the protocol |
 //!
 //! [`exit`] has the exit codes, [`output`] the two streams, [`runtime`] the thread that clients and routers run on.
 
 mod catalogue;
+mod conform;
 mod exit;
 mod model;
 mod output;
@@ -48,6 +50,8 @@ enum Command {
     #[command(subcommand)]
     Smp(smp::Smp),
     Catalogue(catalogue::CatalogueArgs),
+    #[command(subcommand)]
+    Conform(conform::Conform),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +70,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Serve(what)) => serve::run(what),
         Some(Command::Smp(what)) => smp::run(what),
         Some(Command::Catalogue(args)) => catalogue::run(&args),
+        Some(Command::Conform(what)) => conform::run(&what),
     }
 }
 

@@ -117,14 +117,20 @@ impl Report {
         counts
     }
 
-    /// Each requirement's verdict at each version: the worst of the cases that cover it.
-    pub fn requirements(&self) -> BTreeMap<&str, BTreeMap<u16, Verdict>> {
+    /// Each requirement's verdict at each version at which it holds: the worst of the cases that cover it.
+    pub fn requirements(&self, catalogue: &Catalogue) -> BTreeMap<&str, BTreeMap<u16, Verdict>> {
+        let holds = |requirement: &str, version| {
+            let found = requirement.parse().ok().and_then(|id| catalogue.get(&id));
+            // What the ends of a queue exchange has versions of its own.
+            found.is_none_or(|found| found.id.protocol() != "smp" || found.versions.contains(version))
+        };
         let covers: BTreeMap<&str, &CaseInfo> =
             self.cases.iter().map(|case| (case.id.as_str(), case)).collect();
         let mut verdicts: BTreeMap<&str, BTreeMap<u16, Verdict>> = BTreeMap::new();
         for result in &self.results {
             let Some(case) = covers.get(result.case.as_str()) else { continue };
-            for requirement in &case.requirements {
+            let holding = case.requirements.iter().filter(|id| holds(id, result.version));
+            for requirement in holding {
                 let at = verdicts.entry(requirement).or_default().entry(result.version);
                 let verdict = at.or_insert(result.verdict);
                 if weight(result.verdict) > weight(*verdict) {
@@ -148,7 +154,7 @@ impl Report {
             let level = id.parse().ok().and_then(|id| catalogue.get(&id)).map(|found| found.level);
             level == Some(Level::Must) && !optional.iter().any(|prefix| id.starts_with(prefix.as_str()))
         };
-        let lacking = self.requirements().into_iter().any(|(id, verdicts)| {
+        let lacking = self.requirements(catalogue).into_iter().any(|(id, verdicts)| {
             needed(id) && verdicts.values().any(|verdict| *verdict == Verdict::Unsupported)
         });
         if lacking {

@@ -9,7 +9,8 @@ async fn all_requirements_as_a_document() {
     let session = requirements.iter().find(|r| r["id"] == "smp.transport.session-id").unwrap();
     assert_eq!((&session["level"], &session["versions"]), (&"MUST".into(), &"6-20".into()));
     assert_eq!(session["deviation"]["tested"], "deployed");
-    assert_eq!(document["schema"], "sxlab-catalogue-2");
+    assert_eq!(document["schema"], "sxlab-catalogue-3");
+    assert!(session["cases"].as_array().unwrap().contains(&"transport.router-hello".into()), "{session}");
     assert_eq!((&session["role"], &session["unobservable"]), (&"both".into(), &serde_json::Value::Null));
     let logs = requirements.iter().find(|r| r["id"] == "smp.operator.no-logs").unwrap();
     assert!(logs["unobservable"].is_string() && logs["role"] == "router", "{logs}");

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod catalogue;
 #[cfg(test)]
+mod conform;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod model;

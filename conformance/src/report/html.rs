@@ -70,7 +70,7 @@ fn mark(verdict: Verdict) -> &'static str {
 
 fn matrix(page: &mut String, catalogue: &Catalogue, reports: &[Report]) {
     let versions: Vec<BTreeSet<u16>> = reports.iter().map(Report::versions).collect();
-    let verdicts: Vec<_> = reports.iter().map(Report::requirements).collect();
+    let verdicts: Vec<_> = reports.iter().map(|report| report.requirements(catalogue)).collect();
     let tested: BTreeSet<&str> = verdicts.iter().flat_map(|verdicts| verdicts.keys().copied()).collect();
     page.push_str("<h2>Requirements</h2>\n<table class=\"matrix\">\n<thead>");
     if reports.len() > 1 {
@@ -213,13 +213,15 @@ fn cases(page: &mut String, number: usize, report: &Report, several: bool) {
         for result in results {
             let reason = result.reason.as_deref().map(escape).unwrap_or_default();
             page.push_str(&format!(
-                "<details id=\"{}\"><summary><span class=\"{2}\">&nbsp;{1}&nbsp;</span> version {3} {reason}</summary>",
-                anchor(number, &case.id, result.version),
+                "<details><summary><span class=\"{1}\">&nbsp;{0}&nbsp;</span> {2} {reason}</summary>",
                 mark(result.verdict),
                 result.verdict.name(),
                 result.version
             ));
-            page.push_str(&format!("<pre>{}</pre></details>\n", escape(&trace_text(&result.trace))));
+            // A link to what is inside opens the details.
+            let id = anchor(number, &case.id, result.version);
+            let text = escape(&trace_text(&result.trace));
+            page.push_str(&format!("<pre id=\"{id}\">{text}</pre></details>\n"));
         }
         page.push_str("</section>\n");
     }

@@ -314,7 +314,18 @@ impl Instance for Running {
                 Ok(())
             }
             Operation::Block(..) | Operation::Unblock(_) => {
-                Err(Unavailable("nothing tells this router what its operator wants".to_owned()))
+                let (node, what) = (Rc::clone(&self.node), what.clone());
+                let done = self.run(async move |_| {
+                    let node = node.borrow().clone();
+                    node.and_then(|node| {
+                        node.operate(|core, _| match &what {
+                            Operation::Block(queue, info) => core.block_queue(queue, *info),
+                            Operation::Unblock(queue) => core.unblock_queue(queue),
+                            Operation::Restart | Operation::Kill => None,
+                        })
+                    });
+                });
+                done.ok_or_else(|| ours("it has ended"))
             }
         }
     }

@@ -1,0 +1,136 @@
+//! `sxlab conform`: does it speak the protocol?
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`files`] | results in files, whole or not at all |
+//! | [`table`] | results for people |
+//! | [`under_test`] | the target that the arguments name |
+
+mod files;
+mod table;
+mod under_test;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
+use sxlab_conformance::report::{Conclusion, Report, html, junit};
+use sxlab_conformance::runner::{Plan, reach};
+use sxlab_conformance::{Case, Catalogue, Versions, cases};
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output;
+use under_test::TargetArgs;
+
+/// Test whether an implementation speaks the protocol.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Conform {
+    Smp(SmpArgs),
+}
+
+/// Test an SMP router, somebody's or our own.
+///
+/// Exit codes: 0 everything required passed, 1 failures, 2 usage, 3 the target can't be reached, 4 no case was selected.
+#[derive(Args, Debug)]
+pub(crate) struct SmpArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    /// Only cases whose name, or a requirement of which, begins so, as transport.ping or smp.proxy; may be repeated.
+    #[arg(long, value_name = "PREFIX")]
+    filter: Vec<String>,
+    /// Only these versions, as 20 or 11-20.
+    #[arg(long, value_name = "A-B", default_value = "6-20")]
+    versions: Versions,
+    /// Print the selected cases and run none.
+    #[arg(long)]
+    list: bool,
+    /// Where the published document and the deployed implementation differ, test what the document says.
+    #[arg(long)]
+    strict_document: bool,
+    /// The target may lack what requirements that begin so are about, MUST or not, as smp.names; may be repeated.
+    #[arg(long, value_name = "PREFIX")]
+    optional: Vec<String>,
+    /// All randomness of the suite follows from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write all results as one JSON document; without a file it goes to the standard output.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+    /// Write one self-contained page: requirements by versions and targets, with the bytes exchanged.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Show results of an earlier run, written with --json, beside these in the page; may be repeated.
+    #[arg(long, value_name = "FILE", requires = "html")]
+    with: Vec<PathBuf>,
+}
+
+/// Runs the subcommand.
+pub(crate) fn run(what: &Conform) -> Outcome {
+    match what {
+        Conform::Smp(args) => smp(args),
+    }
+}
+
+fn smp(args: &SmpArgs) -> Outcome {
+    let catalogue = Catalogue::shipped().map_err(|error| Failure::new(Exit::Bug, error))?;
+    let plan = Plan {
+        filters: args.filter.clone(),
+        versions: args.versions,
+        seed: args.seed,
+        strict_document: args.strict_document,
+        ..Plan::default()
+    };
+    let selected = plan.select(cases::smp());
+    let runs: Vec<(&Case, u16)> = selected
+        .iter()
+        .flat_map(|case| plan.versions_of(case, &catalogue).into_iter().map(move |version| (*case, version)))
+        .collect();
+    if runs.is_empty() {
+        return Err(Failure::new(Exit::Nothing, "no case is selected, --list without --filter shows all"));
+    }
+    if args.list {
+        return table::list(&selected, &plan, &catalogue);
+    }
+    let outputs = [&args.junit, &args.html, &args.json];
+    for path in outputs.into_iter().flatten().filter(|path| path.as_os_str() != "-") {
+        files::can_be_written(path)?;
+    }
+    let earlier = args.with.iter().map(|path| files::report(path)).collect::<Result<Vec<_>, _>>()?;
+    let under_test = args.target.open()?;
+    let target = under_test.target();
+    reach(target, under_test.provides(), args.seed)
+        .map_err(|failure| Failure::new(Exit::Unreachable, failure).of(target.name()))?;
+
+    let progress = ProgressBar::new(u64::try_from(runs.len()).unwrap_or(u64::MAX));
+    let mut results = Vec::with_capacity(runs.len());
+    for (case, version) in runs {
+        results.push(plan.run(target, case, version));
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    let report = Report::new(&plan, &target.name(), &selected, results);
+    table::print(&report, &catalogue);
+
+    if let Some(path) = &args.junit {
+        files::write(path, junit::render(&report).as_bytes())?;
+    }
+    match &args.json {
+        Some(path) if path.as_os_str() == "-" => output::json(&report)?,
+        Some(path) => files::write_json(path, &report)?,
+        None => {}
+    }
+    let conclusion = report.conclusion(&catalogue, &args.optional);
+    if let Some(path) = &args.html {
+        let reports: Vec<Report> = std::iter::once(report).chain(earlier).collect();
+        files::write(path, html::render(&catalogue, &reports).as_bytes())?;
+    }
+    match conclusion {
+        Conclusion::Passed => Ok(()),
+        Conclusion::Failed => Err(Failure::new(Exit::Failures, "not everything that is required passed")),
+        Conclusion::Unreachable => Err(Failure::new(Exit::Unreachable, "the target was lost during the run")),
+        Conclusion::Broken => Err(Failure::new(Exit::Bug, "cases ended in errors of the suite")),
+    }
+}

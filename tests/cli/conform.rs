@@ -1,0 +1,65 @@
+//! `sxlab conform`.
+
+use crate::program::{Scratch, router, sxlab};
+
+const PING: [&str; 4] = ["--filter", "transport.ping", "--versions", "6-20"];
+
+fn args<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["conform", "smp"], &PING[..], more].concat()
+}
+
+#[tokio::test]
+async fn our_router_in_this_process() {
+    let document = sxlab(&args(&["--sim", "--json"])).await.json();
+    assert_eq!((&document["schema"], &document["target"]), (&"sxlab-conformance-1".into(), &"sim".into()));
+    let results = document["results"].as_array().unwrap();
+    assert_eq!(results.len(), 15);
+    assert!(results.iter().all(|result| result["verdict"] == "pass"), "{document}");
+    let sent =
+        |e: &serde_json::Value| e["direction"] == "sent" && e["text"].as_str().unwrap().contains("PING");
+    assert!(results[14]["trace"].as_array().unwrap().iter().any(sent), "{document}");
+}
+
+#[tokio::test]
+async fn a_router_at_an_address_and_one_that_a_command_starts() {
+    let (background, address) = router(&[]).await;
+    let tested = sxlab(&args(&["--target", &address, "--json"])).await.json();
+    assert_eq!(tested["results"].as_array().unwrap().len(), 15);
+    background.kill().await;
+
+    let directory = Scratch::new("conform-spawn");
+    let (page, xml, json) =
+        (directory.path("page.html"), directory.path("junit.xml"), directory.path("sim.json"));
+    assert_eq!(sxlab(&args(&["--sim", "--json", &json])).await.code, 0);
+    let command = format!("{} serve smp --listen 127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_sxlab"));
+    let more = ["--spawn", &command, "--html", &page, "--with", &json, "--junit", &xml];
+    let ended = sxlab(&args(&more)).await;
+    assert_eq!((ended.code, ended.data()), (0, ""), "{}", ended.stderr);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("serve smp") && page.contains(">sim<") && page.contains("PONG"));
+    assert!(!page.contains("http://") && !page.contains("https://"), "the page needs nothing from elsewhere");
+    let xml = std::fs::read_to_string(xml).unwrap();
+    assert!(xml.contains("tests=\"15\" failures=\"0\" errors=\"0\" skipped=\"0\""), "{xml}");
+}
+
+#[tokio::test]
+async fn cases_are_listed() {
+    let listed = sxlab(&args(&["--list"])).await;
+    assert!(listed.data().contains("smp.transport.ping"), "{}", listed.data());
+}
+
+#[tokio::test]
+async fn each_way_to_end_has_its_exit_code() {
+    let nobody = format!("smp://{}@127.0.0.1:1", "A".repeat(43));
+    let ended = sxlab(&args(&["--target", &nobody])).await;
+    assert!(ended.failure(3).contains("could not connect"), "{}", ended.stderr);
+    assert_eq!(sxlab(&args(&["--spawn", "false {port}"])).await.code, 3);
+    let ended = sxlab(&["conform", "smp", "--sim", "--filter", "smp.weather"]).await;
+    assert_eq!(ended.failure(4), "no case is selected, --list without --filter shows all");
+    let ended = sxlab(&args(&[])).await;
+    assert_eq!(ended.failure(2), "say what to test: --target, --spawn, --sim or --turmoil");
+    let ended = sxlab(&args(&["--sim", "--provides", "quota=many"])).await;
+    assert!(ended.failure(2).contains("quota=many: expected a number"), "{}", ended.stderr);
+    let ended = sxlab(&args(&["--sim", "--html", "/nowhere/at/all.html"])).await;
+    assert_eq!(ended.failure(2), "/nowhere/at/all.html: its directory does not exist");
+}
