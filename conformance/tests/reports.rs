@@ -96,7 +96,7 @@ mod tests {
         let passed = CaseResult { verdict: Verdict::Pass, ..whole.clone() };
         let passed = report("test.case", passed);
         let hello = &passed.results[0].trace[1].bytes;
-        assert!(hello.length > 1000 && hello.hex.len() == 256 && hello.digest.is_some(), "{hello:?}");
+        assert!(hello.length > 500 && hello.hex.len() == 256 && hello.digest.is_some(), "{hello:?}");
         assert_eq!(hello.length, whole.trace[1].bytes.length);
     }
 
