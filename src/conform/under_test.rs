@@ -33,8 +33,8 @@ pub(super) struct TargetArgs {
     /// Settings that the target has, as quota=2,message_ttl=1s: cases that need others, or none, are skipped.
     #[arg(long, value_name = "NAME=VALUE,...", default_value = "", value_parser = Settings::parse, hide_default_value = true)]
     provides: Settings,
-    /// How long to wait for what must come, on real time.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
+    /// How long to wait for what must come, on real time. A router with default settings needs 15s for some events.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "40s")]
     patience: u64,
     /// How long silence has to last until it is believed, on real time.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s")]

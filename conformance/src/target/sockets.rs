@@ -22,9 +22,9 @@ pub struct Deadlines {
 }
 
 impl Default for Deadlines {
-    /// Ten seconds, and one.
+    /// Forty seconds, which is more than any interval or limit of a deployed router after which something comes; and one.
     fn default() -> Self {
-        Self { patience: 10_000_000_000, silence: 1_000_000_000 }
+        Self { patience: 40_000_000_000, silence: 1_000_000_000 }
     }
 }
 

@@ -4,13 +4,17 @@
 
 use std::cell::RefCell;
 use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
+use std::time::Duration;
 
 use sxlab_node::world::{RealWorld, World};
-use sxlab_protocol::wire::RouterAddress;
+use sxlab_protocol::smp::error::{BlockingInfo, BlockingReason, Notice};
+use sxlab_protocol::wire::{RouterAddress, base64url};
 
 use super::provided::shown;
 use super::sockets::{Deadlines, Sockets};
@@ -42,6 +46,8 @@ struct Process {
     command: String,
     output: PathBuf,
     address: RouterAddress,
+    /// Its control socket.
+    control: Option<PathBuf>,
 }
 
 impl Drop for Process {
@@ -113,7 +119,10 @@ impl Spawned {
         };
         let port = free_port().map_err(ours("finding a port"))?;
         let config = self.directory.join(format!("settings-{number}.toml"));
-        std::fs::write(&config, config_text(settings, port)).map_err(ours("writing settings"))?;
+        let control = self.directory.join(format!("control-{number}"));
+        let identity = self.directory.join(format!("identity-{number}"));
+        let text = config_text(settings, port, &identity, &control);
+        std::fs::write(&config, text).map_err(ours("writing settings"))?;
         let output = self.directory.join(format!("output-{number}.txt"));
         let command = self.command.replace("{port}", &port.to_string());
         let command = command.replace("{config}", &config.display().to_string());
@@ -122,7 +131,8 @@ impl Spawned {
             Some(address) => RouterAddress { port: Some(port), ..address.clone() },
             None => placeholder(port),
         };
-        let mut process = Process { child, command, output, address };
+        let control = self.command.contains("{config}").then_some(control);
+        let mut process = Process { child, command, output, address, control };
         process.ready(self.address.is_none(), port, self.start_timeout)?;
         Ok(process)
     }
@@ -154,8 +164,9 @@ fn start(command: &str, output: &Path) -> Result<Child, Unavailable> {
 }
 
 /// Settings as `sxlab serve smp --config` reads them.
-fn config_text(settings: &Settings, port: u16) -> String {
+fn config_text(settings: &Settings, port: u16, identity: &Path, control: &Path) -> String {
     let mut text = format!("listen = [\"127.0.0.1:{port}\"]\n");
+    text.push_str(&format!("dir = {:?}\ncontrol = {:?}\n", identity.display(), control.display()));
     for (name, value) in settings.entries() {
         let (name, value) = match name {
             "quota" | "expire_on_send" | "new_queues" | "proxy" => (name, value),
@@ -206,6 +217,27 @@ impl Process {
     fn said(&self) -> String {
         let text = std::fs::read_to_string(&self.output).unwrap_or_default();
         text.lines().last().unwrap_or("it said nothing").to_owned()
+    }
+
+    /// Gives a command over the control socket.
+    fn tell(&self, line: &str) -> Result<(), Unavailable> {
+        let Some(control) = &self.control else {
+            return Err(Unavailable("nothing tells this router what its operator wants".to_owned()));
+        };
+        let failed = ours("the control socket");
+        let mut socket = UnixStream::connect(control).map_err(&failed)?;
+        socket.set_read_timeout(Some(Duration::from_secs(10))).map_err(&failed)?;
+        socket.write_all(format!("{line}\n").as_bytes()).map_err(&failed)?;
+        for answer in BufReader::new(socket).lines() {
+            let answer = answer.map_err(&failed)?;
+            if answer == "ok" {
+                return Ok(());
+            }
+            if answer.starts_with("error: ") {
+                return Err(Unavailable(format!("the control socket answers `{answer}`")));
+            }
+        }
+        Err(Unavailable("the control socket does not answer".to_owned()))
     }
 
     fn kill(&mut self) {
@@ -308,8 +340,20 @@ impl Instance for Running {
         match what {
             Operation::Restart => process.stop(self.start_timeout)?,
             Operation::Kill => process.kill(),
-            Operation::Block(..) | Operation::Unblock(_) => {
-                return Err(Unavailable("nothing tells this router what its operator wants".to_owned()));
+            Operation::Block(queue, BlockingInfo { reason, notice }) => {
+                let reason = match reason {
+                    BlockingReason::Spam => "spam",
+                    BlockingReason::Content => "content",
+                };
+                let notice = match notice {
+                    None => String::new(),
+                    Some(Notice { ttl: None }) => " always".to_owned(),
+                    Some(Notice { ttl: Some(seconds) }) => format!(" {seconds}s"),
+                };
+                return process.tell(&format!("block {} {reason}{notice}", base64url(queue.as_bytes())));
+            }
+            Operation::Unblock(queue) => {
+                return process.tell(&format!("unblock {}", base64url(queue.as_bytes())));
             }
         }
         process.child = start(&process.command, &process.output)?;
