@@ -6,6 +6,7 @@
 //! | [`requirement`] | one entry |
 //! | [`load`] | reading TOML files, with errors that name file, line and key |
 //! | [`coverage`] | which cases test which requirements |
+//! | [`record`] | flows of our own, recorded on any target; recordings compared |
 //! | [`replay`](mod@replay) | recorded flows against any target |
 //! | [`target`] | what is under test, and how a case reaches it |
 //! | [`lab`] | what a case works with: sessions, requests, queues, relays, expectations |
@@ -22,6 +23,7 @@ pub mod coverage;
 pub mod lab;
 pub mod load;
 pub mod mutants;
+pub mod record;
 pub mod replay;
 pub mod report;
 pub mod requirement;

@@ -39,7 +39,7 @@ pub(super) struct Knowledge {
 }
 
 /// A response in short: an error and a state in full, of others the tag.
-pub(super) fn summary(response: &Response) -> String {
+pub(crate) fn summary(response: &Response) -> String {
     match response {
         Response::Err(error) => format!("ERR {error}"),
         Response::Info(json) => format!("INFO {json}"),
@@ -82,7 +82,7 @@ fn from_head(flow: &Flow, step: &Step, head: &[u8], session: &Session) -> Result
     Ok(Received { authorization, service_signature: None, right_session: true, corr, entity, command, text })
 }
 
-pub(super) fn tag(command: &[u8]) -> String {
+pub(crate) fn tag(command: &[u8]) -> String {
     let tag = command.split(|byte| *byte == b' ').next().unwrap_or_default();
     String::from_utf8_lossy(tag).into_owned()
 }

@@ -11,18 +11,18 @@
 //! | `comparing` | compares what comes back |
 //! | `driving` | follows a flow's steps; `handshakes`, `forwarding` of commands by proxies, `services`, steps `unrecorded` in full |
 
-mod comparing;
+pub(crate) mod comparing;
 mod driving;
 mod forwarding;
 mod handshakes;
 mod names;
 pub mod recording;
 pub mod rules;
-mod sending;
-mod services;
+pub(crate) mod sending;
+pub(crate) mod services;
 mod sites;
 mod unrecorded;
-mod wires;
+pub(crate) mod wires;
 
 use std::fmt::{self, Debug};
 

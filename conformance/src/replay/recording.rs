@@ -175,6 +175,10 @@ pub struct Step {
     pub forward_key: Option<X25519Secret>,
     /// The length of a forwarded command's answer with padding.
     pub padded: Option<usize>,
+    /// The version inside of a forward.
+    pub inner_version: Option<u16>,
+    /// Whether the bytes were written as they are, without a block's padding and encryption.
+    pub raw: bool,
 }
 
 /// A JSON object and where it is.
@@ -424,6 +428,9 @@ fn read_settings(top: &Object<'_>) -> Result<(Settings, Vec<String>, bool), BadR
         notification_interval: seconds("ntf_interval_s")?,
         password: all.text("create_password")?.map(str::to_owned),
         inactive: inactive.map(|ttl| Ok((ttl, seconds("inactive_check_s")?.unwrap_or(ttl)))).transpose()?,
+        new_queues: all.opt("new_queues", "true or false", Value::as_bool)?,
+        proxy: all.opt("allow_proxy", "true or false", Value::as_bool)?,
+        max_version: all.number("max_version")?.and_then(|version| u16::try_from(version).ok()),
         ..Settings::default()
     };
     let known = [
@@ -436,6 +443,9 @@ fn read_settings(top: &Object<'_>) -> Result<(Settings, Vec<String>, bool), BadR
         "ntf_interval_s",
         "create_password",
         "inactive_ttl_s",
+        "new_queues",
+        "allow_proxy",
+        "max_version",
         "inactive_check_s",
     ];
     let unknown = all.map.iter().filter(|(name, value)| {
@@ -516,6 +526,8 @@ impl Step {
             body,
             forward_key: step.x25519("ephemeral_private_raw")?,
             padded: step.size("padded_len")?,
+            raw: step.flag("raw")?,
+            inner_version: step.number("inner_version")?.and_then(|version| u16::try_from(version).ok()),
         })
     }
 

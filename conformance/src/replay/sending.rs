@@ -18,22 +18,22 @@ use super::recording::{Direction, Flow, Step};
 
 /// What one end of a session knows, recorded or ours.
 #[derive(Clone, Debug)]
-pub(super) struct Side {
-    pub(super) session: Session,
+pub(crate) struct Side {
+    pub(crate) session: Session,
     /// The router's session key.
-    pub(super) router_key: Option<X25519Public>,
+    pub(crate) router_key: Option<X25519Public>,
     /// Shared by the client's and the router's session keys.
-    pub(super) secret: Option<SharedSecret>,
+    pub(crate) secret: Option<SharedSecret>,
     /// What the client signs with as a service.
-    pub(super) service: Option<SideService>,
+    pub(crate) service: Option<SideService>,
 }
 
 /// A service at one end of a session.
 #[derive(Clone, Debug)]
-pub(super) struct SideService {
+pub(crate) struct SideService {
     /// Of some recorded services it is not known.
-    pub(super) fingerprint: Option<[u8; 32]>,
-    pub(super) key: Ed25519Secret,
+    pub(crate) fingerprint: Option<[u8; 32]>,
+    pub(crate) key: Ed25519Secret,
 }
 
 impl Side {
@@ -317,7 +317,7 @@ pub(super) fn full_item(flow: &Flow, step: &Step, side: &Side) -> Option<Vec<u8>
 #[derive(Clone, Debug)]
 pub(super) struct Forward {
     /// Between the client's key for this command and the relay's session key.
-    pub(super) secret: SharedSecret,
+    pub(crate) secret: SharedSecret,
     pub(super) corr: CorrId,
     pub(super) recorded: Side,
     pub(super) ours: Side,

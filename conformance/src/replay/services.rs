@@ -20,13 +20,13 @@ use super::recording::{Direction, Flow, Step};
 const FIELD: usize = 81;
 
 /// A connection of a service: what was recorded of it, with certificates of ours.
-pub(super) struct Presented {
+pub(crate) struct Presented {
     /// What it presents in TLS.
-    pub(super) in_tls: Option<Arc<RouterIdentity>>,
+    pub(crate) in_tls: Option<Arc<RouterIdentity>>,
     letter: u8,
-    hello: ServiceHello,
+    pub(crate) hello: ServiceHello,
     /// Its session key.
-    pub(super) key: Ed25519Secret,
+    pub(crate) key: Ed25519Secret,
 }
 
 fn unmade(error: impl std::fmt::Display) -> Mismatch {
@@ -60,7 +60,7 @@ fn certificates(seed: u8, length: usize) -> Result<RouterIdentity, Mismatch> {
 
 /// What the connection presents, if it is a service's. Its hello says what it is in words; a note before it, what is wrong
 /// with it.
-pub(super) fn presented(flow: &Flow, conn: &str) -> Result<Option<Presented>, Mismatch> {
+pub(crate) fn presented(flow: &Flow, conn: &str) -> Result<Option<Presented>, Mismatch> {
     let of_conn = |dir| flow.steps.iter().filter(move |step| step.conn == conn && step.dir == dir);
     let note = of_conn(Direction::Note).next().map(|step| step.text.as_str()).unwrap_or_default();
     let parts = of_conn(Direction::Send).find(|step| step.plain).and_then(|hello| {
@@ -90,8 +90,17 @@ pub(super) fn presented(flow: &Flow, conn: &str) -> Result<Option<Presented>, Mi
 }
 
 impl Presented {
+    /// A service that does everything right, with this session key.
+    pub(crate) fn made(letter: u8, key: &Ed25519Secret) -> Result<Self, Mismatch> {
+        let role = ServiceRole::of(letter).ok_or("no such role")?;
+        let service = Arc::new(certificates(1, 1)?);
+        let signed_key = SignedKey::make(key.public(), service.leaf_key());
+        let hello = ServiceHello { role, chain: service.chain().clone(), signed_key };
+        Ok(Self { in_tls: Some(service), letter, hello, key: key.clone() })
+    }
+
     /// The hello whose head was recorded, with our service's field.
-    pub(super) fn hello(&self, head: &[u8], version: u16) -> Result<Vec<u8>, Mismatch> {
+    pub(crate) fn hello(&self, head: &[u8], version: u16) -> Result<Vec<u8>, Mismatch> {
         let plain = [head.get(..FIELD).ok_or("a short hello")?, b"0"].concat();
         let plain = ClientHello::decode(&plain).map_err(|e| Mismatch::said(e.to_string()))?;
         let hello = ClientHello { version, service: Some(Box::new(self.hello.clone())), ..plain };
@@ -101,7 +110,7 @@ impl Presented {
     }
 
     /// SHA-256 of its certificate.
-    pub(super) fn fingerprint(&self) -> Result<[u8; 32], Mismatch> {
+    pub(crate) fn fingerprint(&self) -> Result<[u8; 32], Mismatch> {
         self.hello.chain.identity().map_err(unmade)
     }
 }
@@ -112,7 +121,7 @@ fn tag(step: &Step) -> &str {
 
 impl Replay<'_> {
     /// The third block of a handshake.
-    pub(super) fn service_reply(&mut self, step: &Step) -> Result<(), Mismatch> {
+    pub(crate) fn service_reply(&mut self, step: &Step) -> Result<(), Mismatch> {
         let line = self.connection(step)?.line;
         let block = self.wires.expect(line).ok_or("no third block came")?;
         let decode = |content: &[u8]| {
@@ -130,7 +139,7 @@ impl Replay<'_> {
     }
 
     /// The answers to SUBS, the messages that it sets free and ALLS come in any order (SV-13): whether a step is among them.
-    pub(super) fn is_unordered(&self, step: &Step) -> bool {
+    pub(crate) fn is_unordered(&self, step: &Step) -> bool {
         let before = self.flow.steps.iter().take_while(|before| !std::ptr::eq(*before, step));
         let sent = before.filter(|s| s.conn == step.conn && s.dir == Direction::Send);
         ["SOKS", "MSG", "ALLS"].contains(&tag(step))
@@ -138,7 +147,7 @@ impl Replay<'_> {
     }
 
     /// Of the blocks that came on a connection, that of an unordered step.
-    pub(super) fn pick(&mut self, step: &Step) -> Result<Vec<Vec<u8>>, Mismatch> {
+    pub(crate) fn pick(&mut self, step: &Step) -> Result<Vec<Vec<u8>>, Mismatch> {
         let entity = self.flow.id_of(&step.entity).ok_or("an unknown entity")?;
         let entity = self.known.names.ours(&entity);
         loop {
@@ -165,7 +174,7 @@ impl Replay<'_> {
     }
 
     /// Which item of a block a step shows. Notifications have no order among notifiers.
-    pub(super) fn place(&self, step: &Step, items: &[Vec<u8>]) -> usize {
+    pub(crate) fn place(&self, step: &Step, items: &[Vec<u8>]) -> usize {
         let connection = self.connections.get(&step.conn);
         let Some(open) = connection.and_then(|connection| connection.open.as_ref()) else {
             return step.item;

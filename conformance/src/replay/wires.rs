@@ -17,8 +17,8 @@ use crate::target::{Dial, Instance, Line, NoConnection, Read, Tls};
 const PATIENCE: u64 = 25_000_000_000;
 
 /// Connections with an instance, by number.
-pub(super) struct Wires {
-    pub(super) instance: Box<dyn Instance>,
+pub(crate) struct Wires {
+    pub(crate) instance: Box<dyn Instance>,
     lines: Vec<Wire>,
 }
 
@@ -29,21 +29,21 @@ struct Wire {
 }
 
 impl Wires {
-    pub(super) fn new(instance: Box<dyn Instance>) -> Self {
+    pub(crate) fn new(instance: Box<dyn Instance>) -> Self {
         Self { instance, lines: Vec::new() }
     }
 
-    pub(super) fn connect(&mut self, how: &Dial) -> Result<(usize, Tls), NoConnection> {
+    pub(crate) fn connect(&mut self, how: &Dial) -> Result<(usize, Tls), NoConnection> {
         let (line, tls) = self.instance.connect(how)?;
         self.lines.push(Wire { line, blocks: VecDeque::new(), closed: false });
         Ok((self.lines.len() - 1, tls))
     }
 
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.instance.now()
     }
 
-    pub(super) fn wait_until(&mut self, time: u64) {
+    pub(crate) fn wait_until(&mut self, time: u64) {
         let now = self.instance.now();
         if time > now {
             self.instance.wait(time - now);
@@ -51,7 +51,7 @@ impl Wires {
     }
 
     /// Writes bytes. Where the router closed the connection before, they go nowhere.
-    pub(super) fn write(&mut self, line: usize, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, line: usize, bytes: &[u8]) {
         if let Some(wire) = self.lines.get(line) {
             self.instance.write(wire.line, bytes);
         }
@@ -75,29 +75,34 @@ impl Wires {
     }
 
     /// The next block, if there is one now.
-    pub(super) fn take(&mut self, line: usize) -> Option<Vec<u8>> {
+    pub(crate) fn take(&mut self, line: usize) -> Option<Vec<u8>> {
         self.fill(line, 0)?.blocks.pop_front()
     }
 
     /// The next block, waited for.
-    pub(super) fn expect(&mut self, line: usize) -> Option<Vec<u8>> {
+    pub(crate) fn expect(&mut self, line: usize) -> Option<Vec<u8>> {
         let patience = self.patience();
         self.fill(line, patience)?.blocks.pop_front()
     }
 
+    /// The next block, waited for so many nanoseconds.
+    pub(crate) fn within(&mut self, line: usize, patience: u64) -> Option<Vec<u8>> {
+        self.fill(line, patience)?.blocks.pop_front()
+    }
+
     /// Whether the router has closed the connection and everything was read.
-    pub(super) fn is_closed(&mut self, line: usize) -> bool {
+    pub(crate) fn is_closed(&mut self, line: usize) -> bool {
         self.fill(line, 0).is_some_and(|wire| wire.closed && wire.blocks.is_empty())
     }
 
     /// The same, waited for.
-    pub(super) fn wait_closed(&mut self, line: usize) -> bool {
+    pub(crate) fn wait_closed(&mut self, line: usize) -> bool {
         let patience = self.patience();
         self.fill(line, patience).is_some_and(|wire| wire.closed && wire.blocks.is_empty())
     }
 
     /// Closes our side.
-    pub(super) fn close(&mut self, line: usize) {
+    pub(crate) fn close(&mut self, line: usize) {
         if let Some(wire) = self.lines.get_mut(line) {
             wire.closed = true;
             self.instance.close(wire.line);
@@ -106,37 +111,49 @@ impl Wires {
 }
 
 /// A client's connection.
-pub(super) struct Connection {
-    pub(super) line: usize,
-    pub(super) session_id: Vec<u8>,
-    pub(super) router_key: Option<X25519Public>,
-    pub(super) open: Option<Open>,
+pub(crate) struct Connection {
+    pub(crate) line: usize,
+    pub(crate) session_id: Vec<u8>,
+    pub(crate) router_key: Option<X25519Public>,
+    pub(crate) open: Option<Open>,
     /// The block that steps are compared with, by its recorded number.
-    pub(super) current: Option<(u64, Vec<Vec<u8>>)>,
+    pub(crate) current: Option<(u64, Vec<Vec<u8>>)>,
     /// Blocks that were read while another one was looked for.
-    pub(super) ahead: VecDeque<Vec<Vec<u8>>>,
+    pub(crate) ahead: VecDeque<Vec<Vec<u8>>>,
+}
+
+impl Connection {
+    /// One that was opened elsewhere.
+    pub(crate) fn opened(
+        line: usize,
+        session_id: Vec<u8>,
+        router_key: Option<X25519Public>,
+        open: Open,
+    ) -> Self {
+        Self { line, session_id, router_key, open: Some(open), current: None, ahead: VecDeque::new() }
+    }
 }
 
 /// A connection after its handshake.
-pub(super) struct Open {
-    pub(super) recorded: Side,
-    pub(super) ours: Side,
-    pub(super) chains: Option<Chains>,
+pub(crate) struct Open {
+    pub(crate) recorded: Side,
+    pub(crate) ours: Side,
+    pub(crate) chains: Option<Chains>,
 }
 
 /// The keys of encrypted blocks.
-pub(super) struct Chains {
-    pub(super) send: ChainKey,
-    pub(super) receive: ChainKey,
+pub(crate) struct Chains {
+    pub(crate) send: ChainKey,
+    pub(crate) receive: ChainKey,
 }
 
 impl Open {
     /// The bytes of padded content in a block.
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         if self.chains.is_some() { BLOCK_SIZE - boxes::TAG } else { BLOCK_SIZE }
     }
 
-    pub(super) fn seal_padded(&mut self, padded: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal_padded(&mut self, padded: &[u8]) -> Vec<u8> {
         match &mut self.chains {
             None => padded.to_vec(),
             Some(chains) => {
@@ -146,14 +163,14 @@ impl Open {
         }
     }
 
-    pub(super) fn seal(&mut self, content: &[u8]) -> Result<Vec<u8>, Mismatch> {
+    pub(crate) fn seal(&mut self, content: &[u8]) -> Result<Vec<u8>, Mismatch> {
         let padded = pad(content, self.capacity())
             .map_err(|e| Mismatch::said(format!("content that fits no block: {e}")))?;
         Ok(self.seal_padded(&padded))
     }
 
     /// The transmissions of a block.
-    pub(super) fn read(&mut self, block: &[u8]) -> Result<Vec<Vec<u8>>, Mismatch> {
+    pub(crate) fn read(&mut self, block: &[u8]) -> Result<Vec<Vec<u8>>, Mismatch> {
         let padded = match &mut self.chains {
             None => block.to_vec(),
             Some(chains) => {

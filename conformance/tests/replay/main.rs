@@ -9,6 +9,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test crate")]
 
 mod recorded;
+mod recordings;
 
 use sxlab_conformance::replay::recording::{Content, Direction, Step};
 use sxlab_conformance::replay::{Flow, Outcome, replay};
