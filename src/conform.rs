@@ -2,11 +2,19 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`diff`] | two recordings or two targets compared |
 //! | [`files`] | results in files, whole or not at all |
+//! | [`record`] | flows played on a target and written down |
+//! | [`recordings`] | recordings in files |
+//! | [`replay`] | recorded flows against a target |
 //! | [`table`] | results for people |
 //! | [`under_test`] | the target that the arguments name |
 
+mod diff;
 mod files;
+mod record;
+mod recordings;
+mod replay;
 mod table;
 mod under_test;
 
@@ -26,6 +34,9 @@ use under_test::TargetArgs;
 #[derive(Subcommand, Debug)]
 pub(crate) enum Conform {
     Smp(SmpArgs),
+    Replay(replay::ReplayArgs),
+    Record(record::RecordArgs),
+    Diff(diff::DiffArgs),
 }
 
 /// Test an SMP router, somebody's or our own.
@@ -71,6 +82,9 @@ pub(crate) struct SmpArgs {
 pub(crate) fn run(what: &Conform) -> Outcome {
     match what {
         Conform::Smp(args) => smp(args),
+        Conform::Replay(args) => replay::run(args),
+        Conform::Record(args) => record::run(args),
+        Conform::Diff(args) => diff::run(args),
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Tape {
     keys: Map<String, Value>,
     names: Map<String, Value>,
     known: BTreeMap<Vec<u8>, String>,
-    steps: Vec<Value>,
+    steps: Vec<Map<String, Value>>,
     blocks: u64,
 }
 
@@ -72,36 +72,38 @@ impl Tape {
         keys: (Option<&X25519Secret>, Option<&X25519Public>),
         encrypted: bool,
     ) {
-        let mut session = json!({
-            "session_id": hex::encode(id),
-            "alpn_chosen": alpn.map(|name| String::from_utf8_lossy(name).into_owned()),
-            "block_encryption": encrypted,
-        });
+        let mut session = Map::new();
+        let mut put = |name: &str, value: Value| session.insert(name.to_owned(), value);
+        put("session_id", json!(hex::encode(id)));
+        put("alpn_chosen", json!(alpn.map(|name| String::from_utf8_lossy(name).into_owned())));
+        put("block_encryption", json!(encrypted));
         if let Some((min, max)) = offered {
-            session["server_range"] = json!([min, max]);
+            put("server_range", json!([min, max]));
         }
         if let Some(key) = keys.0 {
-            session["client_private_key_raw"] = json!(hex::encode(key.to_bytes()));
+            put("client_private_key_raw", json!(hex::encode(key.to_bytes())));
         }
         if let Some(key) = keys.1 {
-            session["server_public_key_spki"] = json!(hex::encode(key.spki()));
+            put("server_public_key_spki", json!(hex::encode(key.spki())));
         }
-        self.sessions.insert(conn.to_owned(), session);
+        self.sessions.insert(conn.to_owned(), session.into());
     }
 
-    fn step(&mut self, written: &Written<'_>) -> Value {
-        json!({
-            "conn": written.conn,
-            "dir": written.dir,
-            "at_ms": written.at / 1_000_000,
-            "text": written.text,
-        })
+    /// Adds a step, with these fields besides.
+    fn step(&mut self, written: &Written<'_>, fields: Vec<(&str, Value)>) {
+        let own = [
+            ("conn", json!(written.conn)),
+            ("dir", json!(written.dir)),
+            ("at_ms", json!(written.at / 1_000_000)),
+            ("text", json!(written.text)),
+        ];
+        let all = own.into_iter().chain(fields).map(|(name, value)| (name.to_owned(), value));
+        self.steps.push(all.collect());
     }
 
     /// A step without bytes.
     pub fn note(&mut self, written: &Written<'_>) {
-        let step = self.step(written);
-        self.steps.push(step);
+        self.step(written, Vec::new());
     }
 
     /// The number of the next block.
@@ -112,11 +114,10 @@ impl Tape {
 
     /// A hello.
     pub fn plain(&mut self, written: &Written<'_>, bytes: &[u8]) {
-        let mut step = self.step(written);
-        step["plain"] = json!(true);
-        step["block"] = json!(self.next_block());
-        step["hex"] = json!(hex::encode(bytes));
-        self.steps.push(step);
+        let block = self.next_block();
+        let fields =
+            vec![("plain", json!(true)), ("block", json!(block)), ("hex", json!(hex::encode(bytes)))];
+        self.step(written, fields);
     }
 
     /// A transmission of block number `block`, or what stands in its place.
@@ -127,23 +128,20 @@ impl Tape {
         item: &Item<'_>,
         more: &[(&str, Value)],
     ) {
-        let mut step = self.step(written);
+        let mut fields = Vec::new();
         if let Some(block) = block {
-            step["block"] = json!(block);
+            fields.push(("block", json!(block)));
         }
         if item.place.1 != 1 {
-            step["item"] = json!(item.place.0);
-            step["of"] = json!(item.place.1);
+            fields.extend([("item", json!(item.place.0)), ("of", json!(item.place.1))]);
         }
         if let Some((corr, entity)) = item.ids {
-            step["corr_id"] = json!(hex::encode(corr));
-            step["entity"] = json!(self.known.get(entity).cloned().unwrap_or_else(|| hex::encode(entity)));
+            let entity = self.known.get(entity).cloned().unwrap_or_else(|| hex::encode(entity));
+            fields.extend([("corr_id", json!(hex::encode(corr))), ("entity", json!(entity))]);
         }
-        step["hex"] = json!(hex::encode(item.bytes));
-        for (name, value) in more {
-            step[*name] = value.clone();
-        }
-        self.steps.push(step);
+        fields.push(("hex", json!(hex::encode(item.bytes))));
+        fields.extend(more.iter().cloned());
+        self.step(written, fields);
     }
 
     /// The whole recording.
@@ -158,7 +156,7 @@ impl Tape {
     ) -> Value {
         let mut settings = settings_json(settings);
         if relay {
-            settings["relay"] = json!("a further router");
+            settings.insert("relay".to_owned(), json!("a further router"));
         }
         json!({
             "protocol": "smp",
@@ -176,7 +174,7 @@ impl Tape {
 }
 
 /// Settings as transcripts name them.
-fn settings_json(settings: &Settings) -> Value {
+fn settings_json(settings: &Settings) -> Map<String, Value> {
     let seconds = |time: u64| json!(time as f64 / SECOND);
     let mut all = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
@@ -196,5 +194,5 @@ fn settings_json(settings: &Settings) -> Value {
     put("max_version", settings.max_version.map(|version| json!(version)));
     put("inactive_ttl_s", settings.inactive.map(|(ttl, _)| seconds(ttl)));
     put("inactive_check_s", settings.inactive.map(|(_, check)| seconds(check)));
-    Value::Object(all)
+    all
 }

@@ -180,7 +180,7 @@ impl<'a> Replay<'a> {
     /// What the operator did was noted after the notice that a subscriber got of it: it is done before that step.
     fn operate(&mut self, at: usize, step: &Step) -> Result<(), Mismatch> {
         let is_note = |step: &Step| step.conn == "operator";
-        let is_notice = step.is_event() && step.text.starts_with("ERR ");
+        let is_notice = !self.flow.own && step.is_event() && step.text.starts_with("ERR ");
         if !is_note(step) && !is_notice {
             return Ok(());
         }

@@ -37,6 +37,8 @@ pub struct Flow {
     pub unknown_settings: Vec<String>,
     /// Whether a second router takes part, as a relay.
     pub relay: bool,
+    /// Whether it was made here, where the operator's steps come in their place.
+    pub own: bool,
     /// What was recorded of each connection's session.
     pub sessions: BTreeMap<String, RecordedSession>,
     /// Symbolic names of ids.
@@ -322,6 +324,7 @@ impl Flow {
             settings,
             unknown_settings,
             relay,
+            own: top.get("target").is_some(),
             sessions,
             names,
             keys,
