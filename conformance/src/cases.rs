@@ -20,7 +20,7 @@ use crate::case::Case;
 
 /// Every case for SMP, in the order in which they are run.
 pub fn smp() -> impl Iterator<Item = &'static Case> {
-    let areas: [&[Case]; 24] = [
+    let areas: [&[Case]; 26] = [
         transport::CASES,
         encoding::CASES,
         errors::CASES,
@@ -41,8 +41,10 @@ pub fn smp() -> impl Iterator<Item = &'static Case> {
         blocking::CASES,
         links::CASES,
         notifications::CASES,
-        services::CASES,
-        proxy::CASES,
+        services::hello::CASES,
+        services::queues::CASES,
+        proxy::forwarding::CASES,
+        proxy::relay::CASES,
         names::CASES,
         versions::CASES,
     ];

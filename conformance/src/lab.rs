@@ -12,6 +12,8 @@
 //! | [`relay`] | the suite as a relay that a proxy reaches, and as the client of a proxy |
 //! | [`request`] | transmissions to write |
 //! | [`trace`] | what was exchanged, for the report |
+//! | [`upstream`] | the suite as the proxy before a relay |
+//! | [`service`] | services, and what they sign |
 //! | `session` | blocks and transmissions of one session: writing, waiting |
 //!
 //! A case gets a [`Lab`] at one version. `lab.client()` opens a session as ordinary clients do, `lab.queue(alice)` makes a
@@ -27,12 +29,14 @@ pub mod hello;
 pub mod queues;
 pub mod relay;
 pub mod request;
+pub mod service;
 mod session;
 pub mod trace;
+pub mod upstream;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType};
+use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
 use sxlab_protocol::smp::version::Layout;
 use sxlab_protocol::wire::{CorrId, RouterAddress};
 
@@ -44,8 +48,10 @@ pub use hello::{Hello, Offer, RouterHello};
 pub use queues::{Message, QueueForm, TestQueue};
 pub use relay::{Asked, Door, Route};
 pub use request::Request;
+pub use service::{Presented, Service};
 use session::Side;
 pub use trace::{Bytes, Direction, Exchange};
+pub use upstream::{Returned, Upstream};
 
 use crate::target::{Dial, Instance, Line, NoConnection, Operation, Settings, Tls, Unavailable};
 
@@ -159,6 +165,11 @@ impl<'a> Lab<'a> {
     /// A new key.
     pub fn key(&mut self, key_type: KeyType) -> AuthSecretKey {
         AuthSecretKey::generate(key_type, &mut self.rng)
+    }
+
+    /// A new key for key agreement.
+    pub fn dh_key(&mut self) -> X25519Secret {
+        X25519Secret::generate(&mut self.rng)
     }
 
     /// A key as senders have: X25519, or Ed25519 at version 6, which has no authenticators.

@@ -4,6 +4,7 @@
 //! mutants are in the cores, where a right implementation has none of them.
 
 use sxlab_protocol::smp::client::ClientMutant;
+use sxlab_protocol::smp::router::Mutant;
 
 use crate::case::{Case, Verdict};
 use crate::cases;
@@ -11,10 +12,11 @@ use crate::catalogue::Catalogue;
 use crate::runner::Plan;
 use crate::target::Target;
 use crate::target::client_pair::ClientPair;
+use crate::target::pair::Pair;
 
 /// The versions at which mutants are tried, in this order, until one case finds the mutant: the latest, the one with the
-/// session id inside, one without block encryption, one before the service fields.
-const VERSIONS: [u16; 4] = [20, 6, 10, 14];
+/// session id inside, then the last ones before a change of layout.
+const VERSIONS: [u16; 7] = [20, 6, 10, 14, 8, 12, 17];
 
 /// A case that found a mutant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct Kill {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Score {
     /// The mutant's name.
-    pub mutant: &'static str,
+    pub mutant: String,
     /// What it does differently, in one sentence.
     pub sentence: &'static str,
     /// The cases that failed on it at the first version at which any did, or the first of them.
@@ -52,9 +54,45 @@ pub fn clients(plan: &Plan, catalogue: &Catalogue, all: bool) -> Vec<Score> {
     let score = |mutant: &ClientMutant| {
         let target = ClientPair { mutant: Some(*mutant) };
         let killed_by = kills(&target, plan, &cases, catalogue, if all { usize::MAX } else { 1 });
-        Score { mutant: mutant.name(), sentence: mutant.sentence(), killed_by }
+        Score { mutant: mutant.name().to_owned(), sentence: mutant.sentence(), killed_by }
     };
     ClientMutant::ALL.iter().map(score).collect()
+}
+
+/// Every wrong router under the cases of the plan. With `all` every case is tried, otherwise those up to the first that
+/// finds the mutant.
+pub fn routers(plan: &Plan, catalogue: &Catalogue, all: bool) -> Vec<Score> {
+    Mutant::ALL.iter().map(|mutant| router(*mutant, plan, catalogue, all)).collect()
+}
+
+/// One wrong router under the cases of the plan; those of the area that it is wrong in come first.
+pub fn router(mutant: Mutant, plan: &Plan, catalogue: &Catalogue, all: bool) -> Score {
+    let mut cases = plan.select(cases::smp());
+    // Measuring times takes long, and tells one mutant only.
+    let slow = |case: &&'static Case| case.id == "authorization.equal-time";
+    cases.retain(|case| mutant == Mutant::RefusesAbsentFaster || !slow(case));
+    let areas = case_areas(mutant.area());
+    let likely = |case: &Case| areas.iter().any(|area| case.id.starts_with(area));
+    cases.sort_by_key(|case| (mutant == Mutant::RefusesAbsentFaster && !slow(case), !likely(case)));
+    let target = Pair { mutant: Some(mutant), ..Pair::default() };
+    let killed_by = kills(&target, plan, &cases, catalogue, if all { usize::MAX } else { 1 });
+    Score { mutant: mutant.name(), sentence: mutant.does(), killed_by }
+}
+
+/// Where cases are that are likely to find a mutant of this area.
+fn case_areas(area: &str) -> &'static [&'static str] {
+    match area {
+        "handshake" | "blocks" | "transmissions" => &["transport", "encoding"],
+        "authorization" => &["authorization"],
+        "queues" => &["recipient", "versions"],
+        "delivery" => &["recipient", "sender"],
+        "blocking" => &["blocking"],
+        "links" => &["links"],
+        "notifications" => &["notifications"],
+        "proxy" | "relay" => &["proxy", "relay"],
+        "services" => &["services"],
+        _ => &["names"],
+    }
 }
 
 /// The cases that fail on a target, up to `most`, at the first version at which any does.

@@ -1,6 +1,4 @@
-//! Private routing.
+//! Private routing: the target as a proxy and as a relay.
 
-use crate::case::Case;
-
-/// The cases.
-pub(crate) const CASES: &[Case] = &[];
+pub(super) mod forwarding;
+pub(super) mod relay;

@@ -7,7 +7,7 @@ use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::transport::Session;
 use sxlab_protocol::wire::{CorrId, EntityId, put_short};
 
-use super::Failure;
+use super::{Failure, Service};
 
 /// A transmission to write. What is not said is as an ordinary client does it.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Request {
     pub(super) signed_session: Option<Vec<u8>>,
     pub(super) sent_session: Option<Vec<u8>>,
     pub(super) tail: Vec<u8>,
+    /// The service that signs too, and whether the queue's key covers its certificate.
+    service: Option<(Service, bool)>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ impl Request {
             signed_session: None,
             sent_session: None,
             tail: Vec::new(),
+            service: None,
         }
     }
 
@@ -92,6 +95,20 @@ impl Request {
     #[must_use]
     pub fn service_field(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.service_field = Some(bytes.into());
+        self
+    }
+
+    /// Signed by a service too, whose certificate the key's authorization covers.
+    #[must_use]
+    pub fn in_service(mut self, service: &Service) -> Self {
+        self.service = Some((service.clone(), true));
+        self
+    }
+
+    /// Signed by a service too, while the key authorizes as if it were not.
+    #[must_use]
+    pub fn beside_service(mut self, service: &Service) -> Self {
+        self.service = Some((service.clone(), false));
         self
     }
 
@@ -149,6 +166,10 @@ impl Request {
         let mut text = Vec::new();
         put_short(&mut text, self.signed_session.as_ref().unwrap_or(&session.id)).map_err(Failure::error)?;
         text.extend_from_slice(&body);
+        let signed = self.service.as_ref().map(|(service, _)| service.key.sign(&text));
+        if let Some((service, true)) = &self.service {
+            text.splice(..0, service.fingerprint);
+        }
         let authorization = match &self.authorization {
             Auth::None => Vec::new(),
             Auth::Bytes(bytes) => bytes.clone(),
@@ -167,10 +188,14 @@ impl Request {
         };
         let mut item = Vec::new();
         put_short(&mut item, &authorization).map_err(Failure::error)?;
-        match &self.service_field {
-            Some(bytes) => item.extend_from_slice(bytes),
-            None if session.layout.service_signature && !authorization.is_empty() => item.push(b'0'),
-            None => {}
+        match (&self.service_field, signed) {
+            (Some(bytes), _) => item.extend_from_slice(bytes),
+            (None, Some(signature)) => {
+                item.push(b'1');
+                put_short(&mut item, &signature).map_err(Failure::error)?;
+            }
+            (None, None) if session.layout.service_signature && !authorization.is_empty() => item.push(b'0'),
+            (None, None) => {}
         }
         if session.layout.session_id_on_wire {
             put_short(&mut item, self.sent_session.as_ref().unwrap_or(&session.id))

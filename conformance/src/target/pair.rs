@@ -11,7 +11,7 @@ use rand_core::SeedableRng;
 use sxlab_node::identity::RouterIdentity;
 use sxlab_protocol::crypto::hash::sha256;
 use sxlab_protocol::observe::SessionNo;
-use sxlab_protocol::smp::router::{DialFailure, QueueStore, Router, RouterConfig, RouterEvent};
+use sxlab_protocol::smp::router::{DialFailure, Mutant, QueueStore, Router, RouterConfig, RouterEvent};
 use sxlab_protocol::transport::{BLOCK_SIZE, RouterCredentials};
 use sxlab_protocol::wire::{RouterAddress, VersionRange};
 
@@ -40,11 +40,13 @@ pub struct Pair {
     pub name: String,
     /// What the settings of a case change.
     pub config: RouterConfig,
+    /// What the router is wrong in, on purpose.
+    pub mutant: Option<Mutant>,
 }
 
 impl Default for Pair {
     fn default() -> Self {
-        Self { name: "sim".to_owned(), config: RouterConfig::default() }
+        Self { name: "sim".to_owned(), config: RouterConfig::default(), mutant: None }
     }
 }
 
@@ -55,7 +57,7 @@ impl Target for Pair {
 
     fn start(&self, settings: &Settings, seed: u64) -> Result<Box<dyn Instance>, Unavailable> {
         let config = router_config(&self.config, settings)?;
-        Ok(Box::new(Running::start(self.config.clone(), config, seed)?))
+        Ok(Box::new(Running::start(self.config.clone(), self.mutant, config, seed)?))
     }
 }
 
@@ -94,6 +96,7 @@ pub fn router_config(base: &RouterConfig, settings: &Settings) -> Result<RouterC
 struct Running {
     now: u64,
     base: RouterConfig,
+    mutant: Option<Mutant>,
     sites: Vec<Site>,
     rng: ChaCha20Rng,
     lines: Vec<Connection>,
@@ -148,10 +151,16 @@ fn address(host: &str, identity: [u8; 32]) -> Result<RouterAddress, Unavailable>
 }
 
 impl Running {
-    fn start(base: RouterConfig, config: RouterConfig, seed: u64) -> Result<Self, Unavailable> {
+    fn start(
+        base: RouterConfig,
+        mutant: Option<Mutant>,
+        config: RouterConfig,
+        seed: u64,
+    ) -> Result<Self, Unavailable> {
         let mut running = Self {
             now: 1_800_000_000 * SECOND,
             base,
+            mutant,
             sites: Vec::new(),
             rng: ChaCha20Rng::seed_from_u64(seed),
             lines: Vec::new(),
@@ -169,6 +178,8 @@ impl Running {
         let address = address(&host, identity.identity_hash())?;
         let rng = ChaCha20Rng::from_rng(&mut self.rng);
         let core = Router::new(config.clone(), credentials(&identity), QueueStore::default(), rng);
+        // The further routers are right.
+        let core = if self.sites.is_empty() { wrong(core, self.mutant) } else { core };
         self.sites.push(Site { config, identity, address: address.clone(), core });
         Ok(address)
     }
@@ -372,7 +383,15 @@ impl Running {
         let none = RouterConfig::default();
         let gone = Router::new(none, credentials(&site.identity), QueueStore::default(), rng.clone());
         let store = std::mem::replace(&mut site.core, gone).into_store();
-        site.core = Router::new(site.config.clone(), credentials(&site.identity), store, rng);
+        let core = Router::new(site.config.clone(), credentials(&site.identity), store, rng);
+        site.core = wrong(core, self.mutant);
+    }
+}
+
+fn wrong(core: Router, mutant: Option<Mutant>) -> Router {
+    match mutant {
+        None => core,
+        Some(mutant) => core.wrong_in(mutant),
     }
 }
 
