@@ -119,6 +119,8 @@ impl Net {
                     }
                 }
             }
+            // No router here resolves names.
+            RouterEvent::Resolve { .. } => {}
             RouterEvent::Dial { session, address } => {
                 let session_id = self.session_id();
                 let mut relays = self.routers.iter().enumerate();

@@ -9,6 +9,7 @@ use sxlab_protocol::crypto::keys::AuthPublicKey;
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::envelope::{ClientMessage, Envelope, MessageBody, NotificationMeta};
 use sxlab_protocol::smp::error::SmpError;
+use sxlab_protocol::smp::name::NameRecord;
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::smp::router::{Record, RecordKey};
 use sxlab_protocol::smp::version::{Layout, MAX, MIN};
@@ -161,6 +162,10 @@ pub fn hello(bytes: &[u8]) {
         survives(reply, |reply| ServiceReply::decode(&reply.encode()));
     }
     if let Ok(hello) = ClientHello::decode(bytes) {
+        if let Some(service) = &hello.service {
+            assert!(service.verify(&[], 0).is_err(), "nothing was presented");
+            let _ = service.verify(&service.chain.ders, 1_800_000_000);
+        }
         survives(hello, |hello| ClientHello::decode(&hello.encode().expect("a decoded hello encodes")));
     }
 }
@@ -177,6 +182,13 @@ pub fn batch(bytes: &[u8]) {
     }
     let again = content(items.iter().copied()).expect("what was unpacked packs");
     assert_eq!(again, bytes);
+}
+
+/// What a name stands for.
+pub fn name_record(bytes: &[u8]) {
+    if let Ok(record) = NameRecord::parse(bytes) {
+        survives(record, |record| NameRecord::parse(record.to_json().as_bytes()));
+    }
 }
 
 /// Padding.

@@ -116,6 +116,9 @@ pub(crate) fn router(settings: &Settings) -> RouterConfig {
         }),
         outgoing_blocks: value(settings.outgoing_blocks.as_ref(), default.outgoing_blocks, |v| v.get()),
         notification_quota: default.notification_quota,
+        // There is no setting for a resolver yet.
+        resolver: default.resolver,
+        lookups: default.lookups,
         // Nobody looks.
         observe: false,
     }

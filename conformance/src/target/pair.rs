@@ -11,6 +11,7 @@ use rand_core::SeedableRng;
 use sxlab_node::identity::RouterIdentity;
 use sxlab_protocol::crypto::hash::sha256;
 use sxlab_protocol::observe::SessionNo;
+use sxlab_protocol::smp::error::NameError;
 use sxlab_protocol::smp::router::{DialFailure, Mutant, QueueStore, Router, RouterConfig, RouterEvent};
 use sxlab_protocol::transport::{BLOCK_SIZE, RouterCredentials};
 use sxlab_protocol::wire::{RouterAddress, VersionRange};
@@ -269,6 +270,12 @@ impl Running {
                 }
             }
             RouterEvent::Dial { session, address } => self.dial(site, session, &address),
+            // Nobody here resolves names.
+            RouterEvent::Resolve { lookup, .. } => {
+                if let Some(site) = self.sites.get_mut(site) {
+                    site.core.resolved(lookup, Err(NameError::NoResolver));
+                }
+            }
         }
     }
 

@@ -23,12 +23,14 @@ use sxlab_protocol::crypto::keys::*;
 use sxlab_protocol::smp::command::*;
 use sxlab_protocol::smp::envelope::*;
 use sxlab_protocol::smp::error::*;
-use sxlab_protocol::smp::name::Name;
+use sxlab_protocol::smp::name::{Name, NameRecord};
 use sxlab_protocol::smp::response::{NotifierIds, QueueIds, Response};
 use sxlab_protocol::smp::router::*;
 use sxlab_protocol::smp::version::{Layout, MAX, MIN};
 use sxlab_protocol::transport;
-use sxlab_protocol::transport::{ClientHello, RouterHello, ServiceRole, Session, Unsigned, authorize};
+use sxlab_protocol::transport::{
+    ClientHello, RouterHello, ServiceHello, ServiceReply, ServiceRole, Session, Unsigned, authorize,
+};
 use sxlab_protocol::wire::*;
 
 fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -370,6 +372,10 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         };
         [client.encode().unwrap(), router.encode().unwrap()]
     });
+    let services = some(5, client_hello()).into_iter().map(|hello| hello.encode().unwrap());
+    let replies = some(5, service_reply()).into_iter().map(|reply| reply.encode());
+    let hellos = hellos.chain(services).chain(replies);
+    let names = some(10, name_record()).into_iter().map(|record| record.to_json().into_bytes());
     let batches = versions().map(|version| {
         let session = Session { id: vec![7; 32], layout: Layout::of(version) };
         let items = commands.iter().take(4).map(|command| {
@@ -399,6 +405,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("hello", hellos.collect()),
         ("batch", batches.collect()),
         ("record", records.collect()),
+        ("name_record", names.collect()),
     ]
 }
 
@@ -441,6 +448,61 @@ fn every_decoder(bytes: &[u8]) {
     owed::hello(bytes);
     owed::batch(bytes);
     owed::padding(bytes);
+    owed::name_record(bytes);
+}
+
+fn service_hello() -> impl Strategy<Value = ServiceHello> {
+    let role =
+        prop_oneof![Just(ServiceRole::Messaging), Just(ServiceRole::Notifications), Just(ServiceRole::Proxy)];
+    (role, vec(bytes(300), 1..5), any::<[u8; 32]>()).prop_map(|(role, ders, seed)| {
+        let key = Ed25519Secret::from_seed(seed);
+        ServiceHello { role, chain: Chain::new(ders), signed_key: SignedKey::make(key.public(), key) }
+    })
+}
+
+fn client_hello() -> impl Strategy<Value = ClientHello> {
+    let fields = (16..=MAX, any::<[u8; 32]>(), option::of(x25519()), any::<bool>());
+    (fields, option::of(service_hello())).prop_map(|((version, identity, key, proxy), service)| ClientHello {
+        version,
+        identity,
+        key,
+        proxy,
+        service: service.map(Box::new),
+    })
+}
+
+fn service_reply() -> impl Strategy<Value = ServiceReply> {
+    let refused = prop_oneof![
+        Just(TransportError::Handshake(HandshakeFailure::BadAuth)),
+        Just(TransportError::Handshake(HandshakeFailure::BadService)),
+        Just(TransportError::Version),
+    ];
+    prop_oneof![entity().prop_map(ServiceReply::Accepted), refused.prop_map(ServiceReply::Refused)]
+}
+
+fn name_record() -> impl Strategy<Value = NameRecord> {
+    let coins = (option::of(text()), option::of(text()), option::of(text()), option::of(text()));
+    (vec(text(), 6), vec(text(), 0..3), vec(text(), 0..3), coins).prop_map(
+        |(mut texts, simplex_contact, simplex_channel, (eth, btc, xmr, dot))| {
+            let mut text = || texts.pop().unwrap_or_default();
+            let (name, nickname, website) = (text(), text(), text());
+            let (location, owner, resolver) = (text(), text(), text());
+            NameRecord {
+                name,
+                nickname,
+                website,
+                location,
+                simplex_contact,
+                simplex_channel,
+                eth,
+                btc,
+                xmr,
+                dot,
+                owner,
+                resolver,
+            }
+        },
+    )
 }
 
 proptest! {
@@ -491,6 +553,33 @@ proptest! {
         let key = X25519Secret::from_bytes([1; 32]).public();
         let signed = SignedKey::make(key, Ed25519Secret::from_seed([4; 32]));
         owed::signed_key(&damaged(signed.as_der().to_vec(), at, byte, how));
+    }
+
+    #[test]
+    fn bytes_near_hellos(hello in client_hello(), at: prop::sample::Index, byte: u8, how in 0..4u8) {
+        owed::hello(&damaged(hello.encode().unwrap(), at, byte, how));
+    }
+
+    #[test]
+    fn bytes_near_name_records(record in name_record(), at: prop::sample::Index, byte: u8, how in 0..4u8) {
+        owed::name_record(&damaged(record.to_json().into_bytes(), at, byte, how));
+    }
+
+    #[test]
+    fn hellos_of_services(hello in client_hello(), tail in bytes(20)) {
+        let bytes = hello.encode().unwrap();
+        prop_assert_eq!(ClientHello::decode(&bytes), Ok(hello.clone()));
+        prop_assert_eq!(ClientHello::decode(&[bytes, tail].concat()), Ok(hello));
+    }
+
+    #[test]
+    fn answers_to_services(reply in service_reply()) {
+        prop_assert_eq!(ServiceReply::decode(&reply.encode()), Ok(reply));
+    }
+
+    #[test]
+    fn name_records(record in name_record()) {
+        prop_assert_eq!(NameRecord::parse(record.to_json().as_bytes()), Ok(record));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sxlab_protocol::crypto::keys::AuthSecretKey;
 use sxlab_protocol::smp::client::{Client, ClientError, ClientEvent};
@@ -10,12 +11,13 @@ use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::error::SmpError;
 use sxlab_protocol::smp::forward::{ForwardError, Relay};
 use sxlab_protocol::smp::response::Response;
-use sxlab_protocol::transport::ClientHandshake;
+use sxlab_protocol::transport::{ClientHandshake, ServiceCredentials, ServiceRole};
 use sxlab_protocol::wire::{CorrId, EntityId, RouterAddress, VersionRange, WireError};
 use tokio::io::split;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::dial::{DialError, dial};
+use crate::identity::RouterIdentity;
 use crate::link::{Link, part, read_block};
 use crate::tls::{TlsError, TlsSession};
 use crate::world::{World, within};
@@ -69,6 +71,30 @@ impl SessionError {
             }
             _ => false,
         }
+    }
+}
+
+/// A client's certificates, by which routers know it as a service, and what it does. Its identity is made as a router's.
+#[derive(Clone, Debug)]
+pub struct ServiceIdentity {
+    /// What it does.
+    pub role: ServiceRole,
+    /// Its certificates and keys.
+    pub identity: Arc<RouterIdentity>,
+    /// The version from which on it presents itself, as a rule [`ServiceRole::presented_from`].
+    pub from_version: u16,
+}
+
+impl ServiceIdentity {
+    /// A service that presents itself from the version on that is usual for its role (SV-22).
+    #[must_use]
+    pub fn new(role: ServiceRole, identity: Arc<RouterIdentity>) -> Self {
+        Self { role, identity, from_version: role.presented_from() }
+    }
+
+    fn credentials(&self) -> ServiceCredentials {
+        let (chain, leaf) = (self.identity.chain().clone(), self.identity.leaf_key());
+        ServiceCredentials { role: self.role, chain, leaf, from_version: self.from_version }
     }
 }
 
@@ -130,6 +156,26 @@ impl Drop for Waiting<'_> {
 }
 
 impl<W: World> Session<W> {
+    /// Connects as [`Session::connect`] does, and is a service to the router if the version is one at which it presents
+    /// itself: [`Session::service`] tells.
+    ///
+    /// # Errors
+    /// As [`Session::connect`]; [`SessionError::Client`] with the router's reason if it refuses the service.
+    pub async fn connect_as(
+        world: W,
+        address: &RouterAddress,
+        versions: VersionRange,
+        service: &ServiceIdentity,
+        timeout: u64,
+    ) -> Result<(Self, mpsc::Receiver<Event>), SessionError> {
+        Self::open(world, address, versions, Some(service), timeout).await
+    }
+
+    /// The id that the router knows this session's service by.
+    pub fn service(&self) -> Option<EntityId> {
+        self.shared.core.borrow().service().cloned()
+    }
+
     /// Connects, checks the router's identity and agrees on a version. `timeout` is for the connection with TLS, for the
     /// handshake, and for each request, in nanoseconds.
     ///
@@ -146,7 +192,18 @@ impl<W: World> Session<W> {
         versions: VersionRange,
         timeout: u64,
     ) -> Result<(Self, mpsc::Receiver<Event>), SessionError> {
-        let tls = dial(&world, address, timeout).await?;
+        Self::open(world, address, versions, None, timeout).await
+    }
+
+    async fn open(
+        world: W,
+        address: &RouterAddress,
+        versions: VersionRange,
+        service: Option<&ServiceIdentity>,
+        timeout: u64,
+    ) -> Result<(Self, mpsc::Receiver<Event>), SessionError> {
+        let own = service.map(|service| Arc::clone(&service.identity));
+        let tls = dial(&world, address, own, timeout).await?;
         let handshake = ClientHandshake {
             versions,
             identity: address.identity,
@@ -155,8 +212,12 @@ impl<W: World> Session<W> {
             proxy: false,
             unix_seconds: world.now() / 1_000_000_000,
         };
+        let core = match service {
+            Some(service) => Client::for_service(handshake, service.credentials(), world.rng()),
+            None => Client::new(handshake, world.rng()),
+        };
         let shared = Rc::new(Shared {
-            core: RefCell::new(Client::new(handshake, world.rng())),
+            core: RefCell::new(core),
             waiting: RefCell::default(),
             link: Link::default(),
             unheld: Notify::new(),

@@ -1,9 +1,11 @@
 //! Connecting to the router that an address names.
 
 use std::io;
+use std::sync::Arc;
 
 use sxlab_protocol::wire::{DEFAULT_PORT, RouterAddress};
 
+use crate::identity::RouterIdentity;
 use crate::tls::{Connector, ConnectorConfig, TlsError, TlsSession};
 use crate::world::{World, within};
 
@@ -16,7 +18,8 @@ pub(crate) enum DialError {
     Tls(TlsError),
 }
 
-/// A TLS connection to the router of an address, its identity checked, within `timeout` nanoseconds.
+/// A TLS connection to the router of an address, its identity checked, within `timeout` nanoseconds. A service presents
+/// certificates of its own.
 ///
 /// The hosts are tried in the address's order. Each may use an equal share of the time that is left, so that one that
 /// swallows everything does not hide the next. The first that accepts a connection is the one: when TLS fails there,
@@ -28,12 +31,13 @@ pub(crate) enum DialError {
 pub(crate) async fn dial<W: World>(
     world: &W,
     address: &RouterAddress,
+    client_identity: Option<Arc<RouterIdentity>>,
     timeout: u64,
 ) -> Result<TlsSession<W::Stream>, DialError> {
     let connector = Connector::new(ConnectorConfig {
         alpn: vec![b"smp/1".to_vec()],
         expected_identity: address.identity,
-        client_identity: None,
+        client_identity,
     })
     .map_err(DialError::Tls)?;
     let port = address.port.unwrap_or(DEFAULT_PORT);

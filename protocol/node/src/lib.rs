@@ -7,6 +7,7 @@
 //! | [`router`] | an SMP router that accepts connections and dials other routers as a proxy |
 //! | [`store`] | what a router keeps in a file, so that it survives a crash at any moment |
 //! | [`client`] | one session with a router: requests, forwarded commands, events |
+//! | [`resolver`] | the HTTP service that tells a router what names stand for |
 //! | [`identity`] | a router's long-term keys and certificates, minted, saved and loaded |
 //! | [`tls`] | TLS 1.3 as the network speaks it: session id, certificate check, application protocol |
 //!
@@ -14,8 +15,10 @@
 
 pub mod client;
 mod dial;
+mod http;
 pub mod identity;
 mod link;
+pub mod resolver;
 pub mod router;
 pub mod store;
 pub mod tls;

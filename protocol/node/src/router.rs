@@ -4,7 +4,7 @@
 //! With a [`Writer`], what each step changed goes to the store, and a block leaves once the changes that it was made after are
 //! durable. The core keeps the blocks meanwhile, so that its bounds hold for them too.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io;
@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use sxlab_protocol::observe::{SessionNo, Sight};
-use sxlab_protocol::smp::router::{DialFailure, QueueStore, Router, RouterConfig, RouterEvent};
+use sxlab_protocol::smp::error::NameError;
+use sxlab_protocol::smp::name::Name;
+use sxlab_protocol::smp::router::{DialFailure, LookupNo, QueueStore, Router, RouterConfig, RouterEvent};
 use sxlab_protocol::transport::RouterCredentials;
 use sxlab_protocol::wire::RouterAddress;
 use tokio::io::split;
@@ -22,6 +24,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::dial::{DialError, dial};
 use crate::identity::RouterIdentity;
 use crate::link::{Link, Next, part, read_block};
+use crate::resolver::Resolver;
 use crate::store::{StoreError, Watch, Writer};
 use crate::tls::{Acceptor, SMP_ALPN, TlsError, TlsSession};
 use crate::world::{World, within};
@@ -93,6 +96,7 @@ struct Inner<W> {
     awaited: Cell<Option<u64>>,
     timer: Notify,
     observer: Option<Observer>,
+    resolver: OnceCell<Resolver>,
 }
 
 impl<W: World> Clone for RouterNode<W> {
@@ -179,6 +183,7 @@ impl<W: World> RouterNode<W> {
             awaited: Cell::new(None),
             timer: Notify::new(),
             observer,
+            resolver: OnceCell::new(),
         };
         Ok(Self { inner: Rc::new(inner) })
     }
@@ -360,8 +365,10 @@ impl<W: World> RouterNode<W> {
                 return;
             }
         };
-        let (from, session_id) = (world.address(&peer), tls.session_id.clone());
-        let session = self.with_core(|core, now| core.accept(&from, session_id, tls.alpn.is_some(), now));
+        let (from, session_id, chain) =
+            (world.address(&peer), tls.session_id.clone(), tls.peer_chain.clone());
+        let alpn = tls.alpn.is_some();
+        let session = self.with_core(|core, now| core.accept_with_chain(&from, session_id, alpn, chain, now));
         if let Some(session) = session {
             tracing::debug!(session = session.0, from, "a session began");
             self.run_link(session, tls).await;
@@ -393,6 +400,10 @@ impl<W: World> RouterNode<W> {
                 RouterEvent::Dial { session, address } => {
                     let node = self.clone();
                     self.inner.world.spawn(async move { node.dialed(session, address).await });
+                }
+                RouterEvent::Resolve { lookup, name } => {
+                    let node = self.clone();
+                    self.inner.world.spawn(async move { node.look_up(lookup, name).await });
                 }
             }
         }
@@ -468,7 +479,7 @@ impl<W: World> RouterNode<W> {
         let connected = tokio::select! {
             biased;
             () = self.stopped() => None,
-            connected = dial(&self.inner.world, &address, self.inner.limits.dial_timeout) => Some(connected),
+            connected = dial(&self.inner.world, &address, None, self.inner.limits.dial_timeout) => Some(connected),
         };
         match connected {
             Some(Ok(tls)) => {
@@ -490,6 +501,25 @@ impl<W: World> RouterNode<W> {
             None => {}
         }
         self.inner.links.borrow_mut().remove(&session);
+    }
+
+    /// From now on names are resolved, by this resolver or by the one that was given before.
+    pub fn resolve_names(&self, resolver: Resolver) {
+        let _ = self.inner.resolver.set(resolver);
+        self.with_core(|core, _| core.resolve_names());
+    }
+
+    /// Looks a name up for the core.
+    async fn look_up(&self, lookup: LookupNo, name: Name) {
+        let outcome = match self.inner.resolver.get() {
+            Some(resolver) => tokio::select! {
+                biased;
+                () = self.stopped() => return,
+                outcome = resolver.look_up(&self.inner.world, &name) => outcome,
+            },
+            None => Err(NameError::NoResolver),
+        };
+        self.with_core(|core, _| core.resolved(lookup, outcome));
     }
 
     /// Calls the core when its timeouts come.

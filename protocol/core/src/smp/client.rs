@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::command::Command;
 use super::forward::{self, ForwardKeys, Relay};
 use super::response::Response;
+use super::version::Layout;
 use crate::crypto::keys::AuthSecretKey;
 use crate::transport::{
     Agreed, BLOCK_SIZE, BatchError, BlockError, ClientHandshake, HandshakeError, RouterHello,
@@ -47,6 +48,9 @@ pub enum ClientError {
     /// A request before the handshake was done.
     #[error("no session yet")]
     NotReady,
+    /// A command that the version does not have.
+    #[error("version {0} does not have this command")]
+    Version(u16),
 }
 
 /// What a client learns.
@@ -286,6 +290,7 @@ impl Client {
         let agreed = self.agreed.as_ref().ok_or(ClientError::NotReady)?;
         let item = match &mut self.wrong {
             None => {
+                can_be_sent(command, agreed.version)?;
                 let mut bytes = Vec::new();
                 command.encode(&agreed.session.layout, &mut bytes)?;
                 let unsigned = Unsigned { corr: corr.clone(), entity, command: bytes };
@@ -314,6 +319,7 @@ impl Client {
         command: &Command,
         key: Option<&AuthSecretKey>,
     ) -> Result<CorrId, ClientError> {
+        can_be_sent(command, relay.version())?;
         let corr = self.fresh_corr();
         let agreed = self.agreed.as_ref().ok_or(ClientError::NotReady)?;
         let (command, keys) = match &mut self.wrong {
@@ -351,5 +357,13 @@ impl Client {
     /// The next thing learnt.
     pub fn poll(&mut self) -> Option<ClientEvent> {
         self.events.pop_front()
+    }
+}
+
+/// RSLV is a command of version 20; routers read it at every version, clients don't send it below (NM-12).
+fn can_be_sent(command: &Command, version: u16) -> Result<(), ClientError> {
+    match command {
+        Command::Rslv(_) if !Layout::of(version).names => Err(ClientError::Version(version)),
+        _ => Ok(()),
     }
 }

@@ -92,6 +92,8 @@ pub struct Layout {
     pub sok: bool,
     /// SUBS, NSUBS, SOKS and ENDS carry the hash of the queue ids (from 19).
     pub service_hash: bool,
+    /// There is RSLV (from 20).
+    pub names: bool,
 }
 
 impl Layout {
@@ -132,6 +134,7 @@ impl Layout {
             service_signature: version >= 16,
             sok: version >= 16,
             service_hash: version >= 19,
+            names: version >= 20,
         }
     }
 }

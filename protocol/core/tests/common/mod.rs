@@ -18,14 +18,16 @@ use sxlab_protocol::smp::client::{Client, ClientEvent};
 use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
 use sxlab_protocol::smp::envelope::MessageBody;
 use sxlab_protocol::smp::forward::Relay;
+use sxlab_protocol::smp::name::Name;
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::smp::router::{
-    Change, DialFailure, QueueStore, Record, Router, RouterConfig, RouterEvent,
+    Change, DialFailure, LookupNo, QueueStore, Record, Router, RouterConfig, RouterEvent,
 };
 use sxlab_protocol::transport::{
-    Agreed, ClientHandshake, Unsigned, authorize, content, read_transmission, unpack,
+    Agreed, ClientHandshake, ServiceCredentials, ServiceReply, ServiceSigner, Unsigned, authorize_by_service,
+    content, read_transmission, unpack,
 };
-use sxlab_protocol::wire::{CorrId, EntityId, MsgId, RouterAddress, VersionRange};
+use sxlab_protocol::wire::{CorrId, EntityId, MsgId, RouterAddress, VersionRange, unpad};
 
 pub const SECOND: u64 = 1_000_000_000;
 
@@ -44,6 +46,8 @@ pub struct World {
     tls_sessions: u64,
     /// Connections that routers asked for and that were neither made nor refused yet.
     pub dials: Vec<(usize, SessionNo, RouterAddress)>,
+    /// Names that routers asked for.
+    pub lookups: Vec<(usize, LookupNo, Name)>,
     /// Whether dials wait in `dials` for [`World::finish_dials`].
     pub hold_dials: bool,
     /// Decrypts the messages of a queue.
@@ -86,7 +90,15 @@ enum Wire {
     Raw {
         handshake: Option<ClientHandshake>,
         agreed: Option<Box<Agreed>>,
+        service: Option<Box<RawService>>,
     },
+}
+
+/// A raw client that is a service.
+struct RawService {
+    credentials: ServiceCredentials,
+    signer: Option<ServiceSigner>,
+    reply: Option<ServiceReply>,
 }
 
 /// A transmission that arrived.
@@ -185,6 +197,7 @@ impl World {
             rng: ChaCha20Rng::seed_from_u64(1),
             tls_sessions: 0,
             dials: Vec::new(),
+            lookups: Vec::new(),
             hold_dials: false,
             secrets: BTreeMap::new(),
         };
@@ -240,11 +253,59 @@ impl World {
     pub fn raw(&mut self, version: u16, change: impl FnOnce(&mut ClientHandshake)) -> Who {
         let (session, mut handshake) = self.accept(0, version);
         change(&mut handshake);
-        self.connect(0, session, Wire::Raw { handshake: Some(handshake), agreed: None })
+        self.connect(0, session, Wire::Raw { handshake: Some(handshake), agreed: None, service: None })
+    }
+
+    /// A service of the first router that speaks this version.
+    pub fn service(&mut self, version: u16, credentials: &ServiceCredentials) -> Who {
+        let rng = ChaCha20Rng::from_rng(&mut self.rng);
+        let (session, handshake) = self.accept_with(0, version, credentials.chain.ders.clone());
+        let client = Client::for_service(handshake, credentials.clone(), rng);
+        self.connect(0, session, Wire::Client(Box::new(client)))
+    }
+
+    /// A service that speaks any bytes, and presents these certificates in TLS.
+    pub fn raw_service(
+        &mut self,
+        version: u16,
+        credentials: &ServiceCredentials,
+        chain: Vec<Vec<u8>>,
+    ) -> Who {
+        let (session, handshake) = self.accept_with(0, version, chain);
+        let service = RawService { credentials: credentials.clone(), signer: None, reply: None };
+        let (handshake, service) = (Some(handshake), Some(Box::new(service)));
+        self.connect(0, session, Wire::Raw { handshake, agreed: None, service })
+    }
+
+    fn raw_service_of(&self, who: Who) -> &RawService {
+        match &self.clients[who].wire {
+            Wire::Raw { service: Some(service), .. } => service,
+            _ => panic!("not a raw service"),
+        }
+    }
+
+    /// What the router answered to a raw service.
+    pub fn reply(&self, who: Who) -> Option<ServiceReply> {
+        self.raw_service_of(who).reply.clone()
+    }
+
+    /// What a raw service signs with.
+    pub fn signer(&self, who: Who) -> ServiceSigner {
+        self.raw_service_of(who).signer.clone().unwrap()
     }
 
     /// A connection on which nothing was said yet.
     pub fn accept(&mut self, site: usize, version: u16) -> (SessionNo, ClientHandshake) {
+        self.accept_with(site, version, Vec::new())
+    }
+
+    /// The same with the certificates that the client presented in TLS.
+    pub fn accept_with(
+        &mut self,
+        site: usize,
+        version: u16,
+        chain: Vec<Vec<u8>>,
+    ) -> (SessionNo, ClientHandshake) {
         let tls_session = self.tls_session();
         let now = self.now;
         let handshake = ClientHandshake {
@@ -255,7 +316,8 @@ impl World {
             proxy: false,
             unix_seconds: now / SECOND,
         };
-        (self.sites[site].core.accept("client.test", tls_session, true, now), handshake)
+        let core = &mut self.sites[site].core;
+        (core.accept_with_chain("client.test", tls_session, true, chain, now), handshake)
     }
 
     fn connect(&mut self, site: usize, session: SessionNo, wire: Wire) -> Who {
@@ -305,6 +367,7 @@ impl World {
                         self.finish_dials();
                     }
                 }
+                RouterEvent::Resolve { lookup, name } => self.lookups.push((number, lookup, name)),
             }
         }
         for session in std::mem::take(&mut self.sites[number].writable) {
@@ -383,12 +446,23 @@ impl World {
                     }
                 }
             }
-            Wire::Raw { handshake: handshake @ Some(_), agreed } => {
-                let (hello, session, _) =
-                    handshake.take().unwrap().router_hello(block, &mut self.rng).unwrap();
+            Wire::Raw { handshake: handshake @ Some(_), agreed, service } => {
+                let credentials = service.as_ref().map(|service| &service.credentials);
+                let handshake = handshake.take().unwrap();
+                let (hello, session, _, signer) =
+                    handshake.router_hello_as(block, credentials, &mut self.rng).unwrap();
+                if let Some(service) = service {
+                    service.signer = signer;
+                }
                 *agreed = Some(Box::new(session));
                 let (site, session) = (device.site, device.session);
                 self.sites[site].inbox.entry(session).or_default().push_back(hello);
+                return;
+            }
+            Wire::Raw { service: Some(service), .. }
+                if service.signer.is_some() && service.reply.is_none() =>
+            {
+                service.reply = Some(ServiceReply::decode(unpad(block).unwrap()).unwrap());
                 return;
             }
             Wire::Raw { agreed, .. } => {
@@ -676,10 +750,37 @@ impl World {
         command: &[u8],
         key: Option<&AuthSecretKey>,
     ) -> Vec<u8> {
+        self.item_by(who, corr, entity, command, key, None)
+    }
+
+    /// The same, signed by a service as well.
+    pub fn item_by(
+        &mut self,
+        who: Who,
+        corr: &str,
+        entity: &EntityId,
+        command: &[u8],
+        key: Option<&AuthSecretKey>,
+        signer: Option<&ServiceSigner>,
+    ) -> Vec<u8> {
         let agreed = self.agreed(who);
         let corr = CorrId::new(corr.as_bytes()).unwrap();
         let unsigned = Unsigned { corr, entity: entity.clone(), command: command.to_vec() };
-        authorize(&agreed.session, &unsigned, key, agreed.peer_key.as_ref()).unwrap()
+        authorize_by_service(&agreed.session, &unsigned, key, agreed.peer_key.as_ref(), signer).unwrap()
+    }
+
+    /// A raw client's command, and what comes back.
+    pub fn say(
+        &mut self,
+        who: Who,
+        entity: &EntityId,
+        command: &[u8],
+        key: Option<&AuthSecretKey>,
+        signer: Option<&ServiceSigner>,
+    ) -> Vec<String> {
+        let item = self.item_by(who, "say", entity, command, key, signer);
+        self.write_items(who, &[item]);
+        self.events(who)
     }
 
     /// A raw client writes a block with this content.

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use sxlab_node::client::{Event, Session, SessionError};
+use sxlab_node::client::{Event, ServiceIdentity, Session, SessionError};
 use sxlab_node::identity::RouterIdentity;
+use sxlab_node::resolver::{Resolver, ResolverConfig};
 use sxlab_node::router::{ConnectionLimits, Observer, RouterNode};
 use sxlab_node::tls::{Acceptor, Connector, ConnectorConfig, Gather, SMP_ALPN};
 use sxlab_node::world::World;
@@ -72,14 +73,29 @@ pub(crate) fn start_observed(
     store: QueueStore,
     observer: Option<Observer>,
 ) -> Site {
+    let world = network.world(host);
+    let node = RouterNode::with_limits(world, &identity, config, store, observer, limits).unwrap();
+    serve(network, host, identity, node)
+}
+
+/// A running router that resolves names so.
+pub(crate) fn resolving_site(network: &Network, host: &str, resolver: &ResolverConfig) -> Site {
+    let world = network.world(host);
+    let identity = RouterIdentity::mint(host, &mut world.rng()).unwrap();
+    let (config, store, limits) =
+        (RouterConfig::default(), QueueStore::default(), ConnectionLimits::default());
+    let node = RouterNode::with_limits(world, &identity, config, store, None, limits).unwrap();
+    node.resolve_names(Resolver::new(resolver).unwrap());
+    serve(network, host, identity, node)
+}
+
+fn serve(network: &Network, host: &str, identity: RouterIdentity, node: RouterNode<TestWorld>) -> Site {
     let address = RouterAddress {
         hosts: vec![host.parse().unwrap()],
         port: None,
         identity: identity.identity_hash(),
         password: None,
     };
-    let node =
-        RouterNode::with_limits(network.world(host), &identity, config, store, observer, limits).unwrap();
     let listener = Rc::new(network.listen(host));
     let (serving, on) = (node.clone(), Rc::clone(&listener));
     let served = tokio::task::spawn_local(async move { serving.serve(&on).await });
@@ -123,6 +139,17 @@ impl Queue {
 impl<W: World> Party<W> {
     pub(crate) async fn connect(world: W, address: &RouterAddress) -> Result<Self, SessionError> {
         let (session, events) = Session::connect(world.clone(), address, SUPPORTED, TIMEOUT).await?;
+        Ok(Self { session, events, world })
+    }
+
+    /// The same as a service.
+    pub(crate) async fn connect_as(
+        world: W,
+        address: &RouterAddress,
+        service: &ServiceIdentity,
+    ) -> Result<Self, SessionError> {
+        let connected = Session::connect_as(world.clone(), address, SUPPORTED, service, TIMEOUT).await?;
+        let (session, events) = connected;
         Ok(Self { session, events, world })
     }
 

@@ -1,6 +1,7 @@
 //! What each command does and answers, once it is verified.
 
 use super::mutant::{Mutant, refuse_forward_wrongly};
+use super::names::Asked;
 use super::sessions::{Hold, Open, Peer};
 use super::verify::{Accepted, KnownSecrets, Reply};
 use super::{Content, Link, Notification, Offered, Queue, Router, Status, Stored};
@@ -14,9 +15,6 @@ use crate::smp::forward;
 use crate::smp::response::{QueueIds, Response};
 use crate::transport::Received;
 use crate::wire::{CorrId, EntityId, LinkId, MsgId, QueueMode};
-
-/// The answer to RSLV of a router that resolves no names (NM-1).
-const NO_RESOLVER: Response = Response::Err(SmpError::Name(NameError::NoResolver));
 
 impl Router {
     /// Carries out a verified command of a session. Answers go to `replies`, messages that a subscription sets free to
@@ -86,8 +84,17 @@ impl Router {
                     None => return,
                 }
             }
-            Command::Rfwd { sealed } => self.forwarded(session, &corr, &sealed, now),
-            Command::Rslv(_) => NO_RESOLVER,
+            Command::Rfwd { sealed } => match self.forwarded(session, &corr, &sealed, now) {
+                Some(response) => response,
+                None => return,
+            },
+            Command::Rslv(name) => {
+                let asked = Asked { session, corr: corr.clone(), forwarded: None };
+                match self.look_up(asked, name) {
+                    Some(response) => response,
+                    None => return,
+                }
+            }
             Command::Subs(_) | Command::NSubs(_) => self.subscribe_service(session, now),
         };
         replies.push(Reply { corr, entity, response });
@@ -381,17 +388,18 @@ impl Router {
         }
     }
 
-    /// RFWD: a command that a proxy forwards (PX-12 to PX-18).
-    fn forwarded(&mut self, session: SessionNo, corr: &CorrId, sealed: &[u8], now: u64) -> Response {
-        let Some(open) = self.open(session) else { return Response::Err(SmpError::Internal) };
+    /// RFWD: a command that a proxy forwards (PX-12 to PX-18). `None`: the answer comes when a name was looked up.
+    fn forwarded(&mut self, session: SessionNo, corr: &CorrId, sealed: &[u8], now: u64) -> Option<Response> {
+        let internal = Response::Err(SmpError::Internal);
+        let Some(open) = self.open(session) else { return Some(internal) };
         let (secret, key) = (open.agreed.secret.clone(), open.key.clone());
         let opened = forward::open_forward(&open.agreed.session, secret.as_ref(), &key, corr, sealed);
         let forwarded = match opened {
             Ok(forwarded) => forwarded,
-            Err(error) => return Response::Err(refuse_forward_wrongly(self.mutant(), error)),
+            Err(error) => return Some(Response::Err(refuse_forward_wrongly(self.mutant(), error))),
         };
         let (inner_corr, entity, response) = match forwarded.inner.clone() {
-            Err(error) if self.is(Mutant::RefusesGarbageOutside) => return Response::Err(error),
+            Err(error) if self.is(Mutant::RefusesGarbageOutside) => return Some(Response::Err(error)),
             Err(error) => (CorrId::EMPTY, EntityId::EMPTY, Response::Err(error)),
             Ok(received) => {
                 let size = received.command.len();
@@ -403,25 +411,30 @@ impl Router {
                         // The relay knows the inner command by the forward that carried it.
                         seen.corr = corr.clone();
                         self.see(|| Sight::Received(seen));
-                        let (corr, entity) =
+                        let (inner, entity) =
                             (accepted.received.corr.clone(), accepted.received.entity.clone());
+                        if let (true, Command::Rslv(name)) = (self.config.resolver, &accepted.command) {
+                            let forwarded = Some(Box::new((forwarded, inner)));
+                            let asked = Asked { session, corr: corr.clone(), forwarded };
+                            return self.look_up(asked, name.clone());
+                        }
                         let mut limit = forwarded.session.layout.message_limit;
                         if self.is(Mutant::LimitsForwardedAsOuter) {
                             limit = self
                                 .open(session)
                                 .map_or(limit, |open| open.agreed.session.layout.message_limit);
                         }
-                        (corr, entity, self.execute_forwarded(accepted, &key, limit, now))
+                        (inner, entity, self.execute_forwarded(accepted, &key, limit, now))
                     }
                 }
             }
         };
         self.statistics.error_in(&response);
-        let Some(secret) = secret else { return Response::Err(SmpError::Internal) };
+        let Some(secret) = secret else { return Some(internal) };
         let inner_corr = if self.is(Mutant::EchoesOuterCorrId) { forwarded.corr.clone() } else { inner_corr };
-        let answer = forward::seal_reply(&forwarded, &secret, corr, inner_corr, entity, &response)
-            .unwrap_or(Response::Err(SmpError::Internal));
-        self.answer_forward_wrongly(&forwarded, &secret, corr, answer)
+        let answer =
+            forward::seal_reply(&forwarded, &secret, corr, inner_corr, entity, &response).unwrap_or(internal);
+        Some(self.answer_forward_wrongly(&forwarded, &secret, corr, answer))
     }
 
     /// A forwarded command: only what senders do may be forwarded (PX-14).
@@ -457,7 +470,7 @@ impl Router {
             Command::SKey(key) => self.secure(&entity, key, true),
             Command::LKey(key) => self.secure_by_link(&entity, key),
             Command::LGet => self.get_link(&entity),
-            Command::Rslv(_) => NO_RESOLVER,
+            Command::Rslv(_) => Response::Err(SmpError::Name(NameError::NoResolver)),
             // Only a mutant gets here.
             Command::Key(key) => self.secure(&entity, key, false),
             Command::Off => self.suspend(&entity),

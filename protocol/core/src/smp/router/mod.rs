@@ -13,6 +13,7 @@
 //! | `links` | short links |
 //! | `notifications` | notifiers, and what they are told of messages |
 //! | `state` | what QUE tells of a queue |
+//! | `names` | names that are looked up |
 //! | `services` | services and their queues: what survives a restart |
 //! | `service_sessions` | sessions of services, which subscribe to all of their queues at once |
 //! | `statistics` | what the router counts |
@@ -33,6 +34,7 @@ mod commands;
 mod expiry;
 mod links;
 mod mutant;
+mod names;
 mod notifications;
 mod proxy;
 mod queues;
@@ -54,6 +56,8 @@ use rand_core::Rng;
 pub use self::blocking::QueueReport;
 pub use self::mutant::Mutant;
 use self::mutant::Wrong;
+pub use self::names::LookupNo;
+use self::names::Lookups;
 pub use self::proxy::DialFailure;
 use self::proxy::Relays;
 pub use self::queues::{Content, Line, Link, Notification, Notifier, Offered, Queue, Status, Stored};
@@ -64,6 +68,7 @@ pub use self::statistics::{Holdings, Statistics};
 pub use self::store::QueueStore;
 use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, KeyType};
 use crate::observe::{SessionNo, Sight};
+use crate::smp::name::Name;
 use crate::smp::response::Response;
 use crate::transport::{RouterCredentials, SUPPORTED};
 use crate::wire::{EntityId, RouterAddress, VersionRange};
@@ -127,6 +132,10 @@ pub struct RouterConfig {
     pub relay_sessions: usize,
     /// Forwarded commands of one client that may wait for their answers before its session is not read (PX-20).
     pub proxied_per_client: usize,
+    /// Whether names are resolved: whoever runs the router then answers [`RouterEvent::Resolve`] (NM-4).
+    pub resolver: bool,
+    /// Names that are looked up at the same time; further ones wait, and so does whoever asks for them (NM-10).
+    pub lookups: usize,
     /// Blocks that wait to be written to one session before it is not read and nothing more is delivered to it.
     pub outgoing_blocks: usize,
     /// Whether to record [`Sight`]s.
@@ -155,6 +164,8 @@ impl Default for RouterConfig {
             relay_memory: 30 * SECOND,
             relay_sessions: 10_000,
             proxied_per_client: 32,
+            resolver: false,
+            lookups: 1000,
             outgoing_blocks: 64,
             observe: false,
         }
@@ -174,6 +185,13 @@ pub enum RouterEvent {
         session: SessionNo,
         /// Where to.
         address: RouterAddress,
+    },
+    /// Find out what this name stands for, and call [`Router::resolved`].
+    Resolve {
+        /// The number of the lookup.
+        lookup: LookupNo,
+        /// The name.
+        name: Name,
     },
 }
 
@@ -203,6 +221,7 @@ pub struct Router {
     notified: BTreeSet<EntityId>,
     notifications_due: Option<u64>,
     relays: Relays,
+    lookups: Lookups,
     /// END and DELD events that wait for their interval, and when it ends.
     ends: BTreeMap<SessionNo, Collected>,
     ends_due: Option<u64>,
@@ -267,6 +286,7 @@ impl Router {
             notified: BTreeSet::new(),
             notifications_due: None,
             relays: Relays::default(),
+            lookups: Lookups::default(),
             ends: BTreeMap::new(),
             ends_due: None,
             blocks: 0,

@@ -29,6 +29,8 @@ pub(super) struct Peer {
     pub(super) heard: u64,
     /// Its PRXY and PFWD that wait for a relay.
     pub(super) proxied: usize,
+    /// Its RSLV that wait until fewer names are looked up.
+    pub(super) lookups: usize,
 }
 
 #[derive(Debug)]
@@ -128,7 +130,7 @@ impl Router {
                 State::Closing
             }
         };
-        let peer = Peer { state, blocks, deferred: BTreeSet::new(), heard: now, proxied: 0 };
+        let peer = Peer { state, blocks, deferred: BTreeSet::new(), heard: now, proxied: 0, lookups: 0 };
         self.sessions.insert(session, peer);
         session
     }
@@ -139,6 +141,7 @@ impl Router {
             Some(peer) => {
                 peer.blocks.len() < self.config.outgoing_blocks
                     && peer.proxied < self.config.proxied_per_client
+                    && peer.lookups == 0
             }
             None => self.relays.is_open(session),
         }
@@ -195,6 +198,7 @@ impl Router {
             }
             self.ends.remove(&session);
             self.delivering.remove(&session);
+            self.lookups.forget(session);
         } else {
             self.relay_closed(session, now);
         }
