@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`diff`] | two recordings or two targets compared |
+//! | [`mutants`] | deliberately wrong implementations, and which of them are found |
 //! | [`files`] | results in files, whole or not at all |
 //! | [`record`] | flows played on a target and written down |
 //! | [`recordings`] | recordings in files |
@@ -12,6 +13,7 @@
 
 mod diff;
 mod files;
+mod mutants;
 mod record;
 mod recordings;
 mod replay;
@@ -24,7 +26,7 @@ use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use sxlab_conformance::report::{Conclusion, Report, html, junit};
 use sxlab_conformance::runner::{Plan, reach};
-use sxlab_conformance::{Case, Catalogue, Versions, cases};
+use sxlab_conformance::{Case, Catalogue, Role, Versions, cases};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
@@ -39,13 +41,20 @@ pub(crate) enum Conform {
     Diff(diff::DiffArgs),
 }
 
-/// Test an SMP router, somebody's or our own.
+/// Test an SMP router or client, somebody's or our own.
 ///
 /// Exit codes: 0 everything required passed, 1 failures, 2 usage, 3 the target can't be reached, 4 no case was selected.
 #[derive(Args, Debug)]
 pub(crate) struct SmpArgs {
     #[command(flatten)]
     target: TargetArgs,
+    /// Test a client instead of a router: the suite is its router. --sim is our client; a command that --spawn names is
+    /// started for each thing that the client has to do, see there.
+    #[arg(long)]
+    client: bool,
+    /// Run the cases on implementations of ours that are wrong in one thing each, and say which are found.
+    #[arg(long, requires = "sim")]
+    mutants: bool,
     /// Only cases whose name, or a requirement of which, begins so, as transport.ping or smp.proxy; may be repeated.
     #[arg(long, value_name = "PREFIX")]
     filter: Vec<String>,
@@ -95,7 +104,7 @@ fn smp(args: &SmpArgs) -> Outcome {
         versions: args.versions,
         seed: args.seed,
         strict_document: args.strict_document,
-        ..Plan::default()
+        role: if args.client { Role::Client } else { Role::Router },
     };
     let selected = plan.select(cases::smp());
     let runs: Vec<(&Case, u16)> = selected
@@ -108,15 +117,20 @@ fn smp(args: &SmpArgs) -> Outcome {
     if args.list {
         return table::list(&selected, &plan, &catalogue);
     }
+    if args.mutants {
+        return mutants::run(&plan, &selected, &catalogue, args.json.as_deref());
+    }
     let outputs = [&args.junit, &args.html, &args.json];
     for path in outputs.into_iter().flatten().filter(|path| path.as_os_str() != "-") {
         files::can_be_written(path)?;
     }
     let earlier = args.with.iter().map(|path| files::report(path)).collect::<Result<Vec<_>, _>>()?;
-    let under_test = args.target.open()?;
+    let under_test = if args.client { args.target.open_client()? } else { args.target.open()? };
     let target = under_test.target();
-    reach(target, under_test.provides(), args.seed)
-        .map_err(|failure| Failure::new(Exit::Unreachable, failure).of(target.name()))?;
+    if !args.client {
+        reach(target, under_test.provides(), args.seed)
+            .map_err(|failure| Failure::new(Exit::Unreachable, failure).of(target.name()))?;
+    }
 
     let progress = ProgressBar::new(u64::try_from(runs.len()).unwrap_or(u64::MAX));
     let mut results = Vec::with_capacity(runs.len());

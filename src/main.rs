@@ -51,7 +51,7 @@ enum Command {
     Smp(smp::Smp),
     Catalogue(catalogue::CatalogueArgs),
     #[command(subcommand)]
-    Conform(conform::Conform),
+    Conform(Box<conform::Conform>),
 }
 
 fn main() -> ExitCode {

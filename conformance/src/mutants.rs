@@ -3,6 +3,7 @@
 //! A mutant is right but for one thing. It is killed when a case fails on it that the right implementation passes. The
 //! mutants are in the cores, where a right implementation has none of them.
 
+use serde::Serialize;
 use sxlab_protocol::smp::client::ClientMutant;
 use sxlab_protocol::smp::router::Mutant;
 
@@ -19,7 +20,7 @@ use crate::target::pair::Pair;
 const VERSIONS: [u16; 7] = [20, 6, 10, 14, 8, 12, 17];
 
 /// A case that found a mutant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kill {
     /// The case.
     pub case: &'static str,
@@ -30,7 +31,7 @@ pub struct Kill {
 }
 
 /// How a mutant fared.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Score {
     /// The mutant's name.
     pub mutant: String,

@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::Args;
+use sxlab_conformance::target::client_pair::ClientPair;
 use sxlab_conformance::target::pair::Pair;
 use sxlab_conformance::target::sockets::{Deadlines, Remote};
 use sxlab_conformance::target::spawned::Spawned;
+use sxlab_conformance::target::spawned_client::SpawnedClient;
 use sxlab_conformance::target::turmoil::Turmoil;
 use sxlab_conformance::target::{Settings, Target};
 use sxlab_protocol::wire::RouterAddress;
@@ -20,7 +22,7 @@ pub(super) struct TargetArgs {
     /// A router at this address; with --spawn, the address of the router that the command starts, its port aside.
     #[arg(long, value_name = "URI", conflicts_with_all = ["sim", "turmoil"])]
     target: Option<RouterAddress>,
-    /// Our own router, in this process and without TLS, on virtual time.
+    /// Our own router, or with --client our own client, in this process and without TLS, on virtual time.
     #[arg(long, conflicts_with_all = ["turmoil", "spawn"])]
     sim: bool,
     /// Our own router with TLS in a simulated network, on virtual time.
@@ -28,8 +30,19 @@ pub(super) struct TargetArgs {
     turmoil: bool,
     /// A router that this command starts. {port} is where it has to listen on 127.0.0.1, {config} a file of settings as
     /// `sxlab serve smp --config` takes them. Without --target the command has to print the router's address.
+    ///
+    /// With --client: a client that is started as this command says for each thing that it has to do, for example
+    /// "sxlab smp {action} {address}". {action} is ping, receive or send, {address} the router's address or for send the
+    /// queue's; no shell reads it. After send come the messages, each an argument, and with a proxy first --via and its
+    /// address. The client prints its queue's address and every message on a line of its own, and ends with 0 if it did
+    /// what it had to.
     #[arg(long, value_name = "COMMAND")]
     spawn: Option<String>,
+    /// What a client that --spawn starts can do: cases that need something else are skipped. forward is send with --via.
+    #[arg(long, value_name = "ACTION,...", requires = "spawn", value_delimiter = ',',
+        value_parser = clap::builder::PossibleValuesParser::new(SpawnedClient::ACTIONS),
+        default_values = SpawnedClient::ACTIONS)]
+    actions: Vec<String>,
     /// Settings that the target has, as quota=2,message_ttl=1s: cases that need others, or none, are skipped.
     #[arg(long, value_name = "NAME=VALUE,...", default_value = "", value_parser = Settings::parse, hide_default_value = true)]
     provides: Settings,
@@ -61,6 +74,13 @@ impl Drop for Scratch {
     }
 }
 
+fn scratch() -> Result<Scratch, Failure> {
+    let name = format!("sxlab-conform-{}", std::process::id());
+    let scratch = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&scratch).map_err(|error| Failure::usage(error).of(scratch.display()))?;
+    Ok(Scratch(scratch))
+}
+
 impl UnderTest {
     pub(super) fn target(&self) -> &dyn Target {
         self.target.as_ref()
@@ -80,6 +100,27 @@ impl Drop for UnderTest {
 }
 
 impl TargetArgs {
+    /// The client, ready to start.
+    pub(super) fn open_client(&self) -> Result<UnderTest, Failure> {
+        let provides = Settings::default();
+        match &self.spawn {
+            Some(command) if command.contains("{address}") => {
+                let deadlines = Deadlines { patience: self.patience, silence: self.silence };
+                let scratch = scratch()?;
+                let target = SpawnedClient::new(command, &self.actions, deadlines, scratch.0.clone());
+                Ok(UnderTest { target: Box::new(target), provides, directory: Some(scratch) })
+            }
+            Some(_) => {
+                Err(Failure::usage("--spawn: the command says nowhere with {address} which router it is for"))
+            }
+            None if self.sim => {
+                let target = Box::new(ClientPair::default());
+                Ok(UnderTest { target, provides, directory: None })
+            }
+            None => Err(Failure::usage("a client is tested with --sim or --spawn")),
+        }
+    }
+
     /// The target, ready to start.
     pub(super) fn open(&self) -> Result<UnderTest, Failure> {
         let deadlines = Deadlines { patience: self.patience, silence: self.silence };
@@ -91,11 +132,9 @@ impl TargetArgs {
                         "--spawn: the command says nowhere with {port} or {config} where the router listens",
                     ));
                 }
-                let name = format!("sxlab-conform-{}", std::process::id());
-                let scratch = std::env::temp_dir().join(name);
-                std::fs::create_dir_all(&scratch)
-                    .map_err(|error| Failure::usage(error).of(scratch.display()))?;
-                directory = Some(Scratch(scratch.clone()));
+                let made = scratch()?;
+                let scratch = made.0.clone();
+                directory = Some(made);
                 let (address, provides) = (address.clone(), self.provides.clone());
                 Box::new(Spawned::new(command, address, provides, deadlines, scratch))
             }

@@ -63,3 +63,44 @@ async fn each_way_to_end_has_its_exit_code() {
     let ended = sxlab(&args(&["--sim", "--html", "/nowhere/at/all.html"])).await;
     assert_eq!(ended.failure(2), "/nowhere/at/all.html: its directory does not exist");
 }
+
+#[tokio::test]
+async fn our_client_passes_as_a_program_too() {
+    const CASES: [&str; 6] = [
+        "client-tls",
+        "client-hello.session-id",
+        "client-session.ping",
+        "client-receive.messages",
+        "client-send.envelopes",
+        "client-proxy.inner",
+    ];
+    let client = format!("{} smp {{action}} {{address}}", env!("CARGO_BIN_EXE_sxlab"));
+    let mut args = vec!["conform", "smp", "--client", "--spawn", &client, "--versions", "20", "--json"];
+    for case in CASES {
+        args.extend(["--filter", case]);
+    }
+    let document = sxlab(&args).await.json();
+    let results = document["results"].as_array().unwrap();
+    assert!(results.len() >= 10, "{}", results.len());
+    for result in results {
+        assert_eq!(result["verdict"], "pass", "{}: {}", result["case"], result["reason"]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_cannot_do_is_skipped() {
+    let client = format!("{} smp {{action}} {{address}}", env!("CARGO_BIN_EXE_sxlab"));
+    let args = ["conform", "smp", "--client", "--spawn", &client, "--actions", "ping", "--versions", "20"];
+    let args = [&args[..], &["--filter", "client-send.syntax", "--json"]].concat();
+    let document = sxlab(&args).await.json();
+    assert_eq!(document["results"][0]["verdict"], "skipped");
+    assert_eq!(document["results"][0]["reason"], "the client does not know the action `send`");
+}
+
+#[tokio::test]
+async fn a_client_under_test_has_to_be_named() {
+    let ended = sxlab(&["conform", "smp", "--client"]).await;
+    assert_eq!(ended.failure(2), "a client is tested with --sim or --spawn");
+    let ended = sxlab(&["conform", "smp", "--client", "--spawn", "a-client"]).await;
+    assert_eq!(ended.failure(2), "--spawn: the command says nowhere with {address} which router it is for");
+}
