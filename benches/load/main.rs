@@ -32,8 +32,8 @@ cargo bench --bench load -- [OPTIONS]
   --body LIST            bytes of a message's body as its sender sends it [default: 16000,1000]
   --seconds N            how long each measurement of round trips takes [default: 5]
   --idle N               idle connections whose memory is measured [default: 1000]
-  --queues N             queues that are made, subscribed to and measured [default: 20000]
-  --messages N           messages that are stored and measured [default: 5000]";
+  --queues N             queues that are made, subscribed to and measured, in thousands [default: 20000]
+  --messages N           messages that are stored and measured, in hundreds [default: 5000]";
 
 /// What to measure.
 struct Options {

@@ -10,7 +10,9 @@ use crate::process::RouterProcess;
 
 pub(crate) async fn measure(options: &Options) {
     connections(options.idle).await;
-    queues(options.queues, options.messages).await;
+    if options.queues >= 1000 && options.messages >= 100 {
+        queues(options.queues, options.messages).await;
+    }
 }
 
 /// Lets the router finish what it does for the last connections.

@@ -35,7 +35,7 @@ const ACCEPT_PAUSE: u64 = 100_000_000;
 /// Bounds on a router's connections. What sessions may cost is bounded by [`RouterConfig`].
 ///
 /// Of memory a connection has, beside TLS's own buffers (64 KiB at most in each direction), its session's, and up to
-/// 48 KiB of a block that has not come whole; idle ones hold some 6 KiB (`cargo bench --bench load -- --only memory`
+/// 48 KiB of a block that has not come whole; idle ones hold some 8 KiB (`cargo bench --bench load -- --only memory`
 /// measures it). Of the processor's time every connection gets one block in its turn: whoever floods a router delays
 /// others by one block of 255 commands for each of its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
