@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use sxlab_node::identity::{IdentityError, RouterIdentity};
+use sxlab_node::resolver::{Authorization, Resolver, ResolverConfig};
 use sxlab_node::router::RouterNode;
 use sxlab_node::store::Store;
 use sxlab_node::world::{RealWorld, World};
@@ -33,6 +34,9 @@ pub(crate) async fn run(settings: Settings, seconds: Option<u64>) -> Outcome {
     let identity = identity(&settings)?;
     let node = node(&settings, &identity)?;
     block(&node, &settings);
+    if let Some(resolver) = resolver(&settings)? {
+        node.resolve_names(resolver);
+    }
 
     for listener in &listeners {
         output::data(address(&settings, &identity, port_of(listener)?).to_string().as_bytes())?;
@@ -92,6 +96,20 @@ fn node(settings: &Settings, identity: &RouterIdentity) -> Result<RouterNode<Rea
         }
     };
     node.map_err(|error| Failure::new(Exit::Bug, error))
+}
+
+/// What looks names up, if there is anything.
+fn resolver(settings: &Settings) -> Result<Option<Resolver>, Failure> {
+    let token = settings.resolver_token.as_ref().map(|token| token.value.0.clone());
+    let Some(base) = &settings.resolver else {
+        return match token {
+            Some(_) => Err(Failure::usage("resolver_token: there is no resolver that wants to see it")),
+            None => Ok(None),
+        };
+    };
+    let authorization = token.map(Authorization::Bearer);
+    let config = ResolverConfig { authorization, ..ResolverConfig::new(&base.value.0) };
+    Resolver::new(&config).map(Some).map_err(|error| Failure::usage(error).of("resolver"))
 }
 
 /// Log lines go to the standard error.

@@ -9,7 +9,8 @@ use sxlab_node::router::ConnectionLimits;
 use sxlab_protocol::smp::router::RouterConfig;
 
 use super::value::{
-    Block, Count, Delay, Interval, Level, Limit, Loopback, Name, Password, Switch, Value, Versions,
+    Block, Count, Delay, Interval, Level, Limit, Loopback, Name, NameService, Password, Switch, Token, Value,
+    Versions,
 };
 
 /// A setting that may be given in several places.
@@ -124,6 +125,13 @@ settings! {
     /// Forwarded commands of one client that may wait for their answers at a time [default: 32].
     #[arg(long, value_name = "N")]
     proxied_per_client: Option<Value<Count>>,
+
+    /// Where names are looked up: http://HOST, with a port and a path if need be; without it the router resolves no names.
+    #[arg(long, value_name = "URL")]
+    resolver: Option<Value<NameService>>,
+    /// The token that the resolver of names wants to see.
+    #[arg(long, value_name = "TOKEN")]
+    resolver_token: Option<Value<Token>>,
 
     /// Accepted connections that may be open at a time; others wait [default: 10000].
     #[arg(long, value_name = "N")]

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_spanned::Spanned;
+use sxlab_node::resolver::{Resolver, ResolverConfig, ResolverError};
 use sxlab_protocol::smp::error::{BlockingInfo, BlockingReason, Notice};
 use sxlab_protocol::transport::SUPPORTED;
 use sxlab_protocol::wire::{EntityId, Host, VersionRange, base64url, base64url_decode};
@@ -246,6 +247,51 @@ impl fmt::Display for Password {
 }
 
 text!(Password, "a password in quotes");
+
+/// Where names are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NameService(pub(crate) String);
+
+impl FromStr for NameService {
+    type Err = ResolverError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Resolver::new(&ResolverConfig::new(text)).map(|_| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for NameService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text!(NameService, "an address as \"http://127.0.0.1:8000\"");
+
+/// A token that can be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Token(pub(crate) String);
+
+impl FromStr for Token {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let sendable = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
+        if sendable {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("printable ASCII characters without space only")
+        }
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text!(Token, "a token in quotes");
 
 /// A loopback address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,11 @@ use std::collections::{BTreeMap, VecDeque};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sxlab_node::identity::RouterIdentity;
+use sxlab_node::resolver::outcome;
 use sxlab_protocol::crypto::hash::sha256;
 use sxlab_protocol::observe::SessionNo;
 use sxlab_protocol::smp::error::NameError;
+use sxlab_protocol::smp::name::NameRecord;
 use sxlab_protocol::smp::router::{DialFailure, Mutant, QueueStore, Router, RouterConfig, RouterEvent};
 use sxlab_protocol::transport::{BLOCK_SIZE, RouterCredentials};
 use sxlab_protocol::wire::{RouterAddress, VersionRange};
@@ -57,8 +59,12 @@ impl Target for Pair {
     }
 
     fn start(&self, settings: &Settings, seed: u64) -> Result<Box<dyn Instance>, Unavailable> {
-        let config = router_config(&self.config, settings)?;
-        Ok(Box::new(Running::start(self.config.clone(), self.mutant, config, seed)?))
+        let known = settings.resolver.clone();
+        let mut config = router_config(&self.config, &Settings { resolver: None, ..settings.clone() })?;
+        config.resolver = known.is_some();
+        let mut running = Running::start(self.config.clone(), self.mutant, config, seed)?;
+        running.known = known.unwrap_or_default();
+        Ok(Box::new(running))
     }
 }
 
@@ -98,6 +104,8 @@ struct Running {
     now: u64,
     base: RouterConfig,
     mutant: Option<Mutant>,
+    /// What the resolver of names answers.
+    known: Vec<(String, u16, String)>,
     sites: Vec<Site>,
     rng: ChaCha20Rng,
     lines: Vec<Connection>,
@@ -162,6 +170,7 @@ impl Running {
             now: 1_800_000_000 * SECOND,
             base,
             mutant,
+            known: Vec::new(),
             sites: Vec::new(),
             rng: ChaCha20Rng::seed_from_u64(seed),
             lines: Vec::new(),
@@ -247,6 +256,13 @@ impl Running {
         moved
     }
 
+    /// What a name stands for, as a router has it from the answer of its resolver.
+    fn look_up(&self, name: &str) -> Result<NameRecord, NameError> {
+        let answer = self.known.iter().find(|(known, ..)| known == name);
+        let (status, body) = answer.map_or((404, ""), |(_, status, body)| (*status, body));
+        outcome(status, body.as_bytes())
+    }
+
     fn event(&mut self, site: usize, event: RouterEvent) {
         match event {
             RouterEvent::Writable(session) => {
@@ -270,10 +286,10 @@ impl Running {
                 }
             }
             RouterEvent::Dial { session, address } => self.dial(site, session, &address),
-            // Nobody here resolves names.
-            RouterEvent::Resolve { lookup, .. } => {
+            RouterEvent::Resolve { lookup, name } => {
+                let outcome = self.look_up(&name.to_string());
                 if let Some(site) = self.sites.get_mut(site) {
-                    site.core.resolved(lookup, Err(NameError::NoResolver));
+                    site.core.resolved(lookup, outcome);
                 }
             }
         }

@@ -129,12 +129,20 @@ impl Resolver {
             None => failed("timeout"),
             Some(Err(HttpError::Broken)) => failed("transport failure"),
             Some(Err(HttpError::TooLarge)) => failed("response too large"),
-            Some(Ok(Answer { status: 200, body })) => {
-                NameRecord::parse(&body).or_else(|_| failed("invalid response"))
-            }
-            Some(Ok(Answer { status: 400 | 404, .. })) => Err(NameError::NotFound),
-            Some(Ok(Answer { status, .. })) => failed(&format!("HTTP {status}")),
+            Some(Ok(Answer { status, body })) => outcome(status, &body),
         }
+    }
+}
+
+/// What an answer of the service says of a name (NM-5).
+///
+/// # Errors
+/// [`NameError::NotFound`] for status 404 or 400; otherwise [`NameError::Resolver`].
+pub fn outcome(status: u16, body: &[u8]) -> Result<NameRecord, NameError> {
+    match status {
+        200 => NameRecord::parse(body).map_err(|_| NameError::Resolver("invalid response".to_owned())),
+        400 | 404 => Err(NameError::NotFound),
+        _ => Err(NameError::Resolver(format!("HTTP {status}"))),
     }
 }
 
