@@ -43,6 +43,9 @@ pub(super) struct TargetArgs {
         value_parser = clap::builder::PossibleValuesParser::new(SpawnedClient::ACTIONS),
         default_values = SpawnedClient::ACTIONS)]
     actions: Vec<String>,
+    /// The router that --spawn starts keeps its queues when it is killed and started again; with {config} it always does.
+    #[arg(long, requires = "spawn")]
+    durable: bool,
     /// Settings that the target has, as quota=2,message_ttl=1s: cases that need others, or none, are skipped.
     #[arg(long, value_name = "NAME=VALUE,...", default_value = "", value_parser = Settings::parse, hide_default_value = true)]
     provides: Settings,
@@ -136,7 +139,7 @@ impl TargetArgs {
                 let scratch = made.0.clone();
                 directory = Some(made);
                 let (address, provides) = (address.clone(), self.provides.clone());
-                Box::new(Spawned::new(command, address, provides, deadlines, scratch))
+                Box::new(Spawned::new(command, address, provides, deadlines, self.durable, scratch))
             }
             (None, Some(address)) => {
                 let (address, provides) = (address.clone(), self.provides.clone());

@@ -34,6 +34,7 @@ pub struct Spawned {
     address: Option<RouterAddress>,
     provides: Settings,
     deadlines: Deadlines,
+    durable: bool,
     start_timeout: u64,
     directory: PathBuf,
     running: RefCell<Vec<(Settings, Rc<RefCell<Process>>)>>,
@@ -65,15 +66,18 @@ impl Spawned {
     /// A router that `command` starts. In it `{port}` stands for the port to listen on, and `{config}` for a file of
     /// settings as `sxlab serve smp --config` takes them. Its address is `address` with that port, or without one what the
     /// command prints first that begins with `smp://`. `directory` takes settings and outputs, and is the caller's to
-    /// remove. A command without `{config}` has the settings that `provides` says.
+    /// remove. A command without `{config}` has the settings that `provides` says, and is taken to lose its queues when it
+    /// ends unless it is `durable`.
     pub fn new(
         command: &str,
         address: Option<RouterAddress>,
         provides: Settings,
         deadlines: Deadlines,
+        durable: bool,
         directory: PathBuf,
     ) -> Self {
         Self {
+            durable: durable || command.contains("{config}"),
             command: command.to_owned(),
             address,
             provides,
@@ -121,7 +125,9 @@ impl Spawned {
         let config = self.directory.join(format!("settings-{number}.toml"));
         let control = self.directory.join(format!("control-{number}"));
         let identity = self.directory.join(format!("identity-{number}"));
-        let text = config_text(settings, port, &identity, &control);
+        let store = self.directory.join(format!("queues-{number}"));
+        let text =
+            config_text(settings, port, [("dir", &identity), ("control", &control), ("store", &store)]);
         std::fs::write(&config, text).map_err(ours("writing settings"))?;
         let output = self.directory.join(format!("output-{number}.txt"));
         let command = self.command.replace("{port}", &port.to_string());
@@ -164,9 +170,11 @@ fn start(command: &str, output: &Path) -> Result<Child, Unavailable> {
 }
 
 /// Settings as `sxlab serve smp --config` reads them.
-fn config_text(settings: &Settings, port: u16, identity: &Path, control: &Path) -> String {
+fn config_text(settings: &Settings, port: u16, paths: [(&str, &PathBuf); 3]) -> String {
     let mut text = format!("listen = [\"127.0.0.1:{port}\"]\n");
-    text.push_str(&format!("dir = {:?}\ncontrol = {:?}\n", identity.display(), control.display()));
+    for (name, path) in paths {
+        text.push_str(&format!("{name} = {:?}\n", path.display().to_string()));
+    }
     for (name, value) in settings.entries() {
         let (name, value) = match name {
             "quota" | "expire_on_send" | "new_queues" | "proxy" => (name, value),
@@ -278,13 +286,15 @@ impl Target for Spawned {
         let process = self.process(settings)?;
         let address = process.borrow().address.clone();
         let sockets = Sockets::new(address, self.deadlines, IpAddr::V4(Ipv4Addr::LOCALHOST))?;
-        Ok(Box::new(Running { process, sockets, start_timeout: self.start_timeout }))
+        let (durable, start_timeout) = (self.durable, self.start_timeout);
+        Ok(Box::new(Running { process, sockets, durable, start_timeout }))
     }
 }
 
 struct Running {
     process: Rc<RefCell<Process>>,
     sockets: Sockets,
+    durable: bool,
     start_timeout: u64,
 }
 
@@ -333,11 +343,14 @@ impl Instance for Running {
         self.sockets.silence()
     }
 
-    /// Restarting runs the command again: whether queues survive it is the command's own affair, so that cases about that
-    /// say so of any target.
     fn operate(&mut self, what: &Operation) -> Result<(), Unavailable> {
         let mut process = self.process.borrow_mut();
         match what {
+            Operation::Restart | Operation::Kill if !self.durable => {
+                return Err(Unavailable(
+                    "needs a router that keeps its queues when it is started again".to_owned(),
+                ));
+            }
             Operation::Restart => process.stop(self.start_timeout)?,
             Operation::Kill => process.kill(),
             Operation::Block(queue, BlockingInfo { reason, notice }) => {
