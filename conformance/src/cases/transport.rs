@@ -4,10 +4,10 @@ use sxlab_protocol::crypto::keys::KeyType;
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::version::{MAX, MIN};
 use sxlab_protocol::transport::BLOCK_SIZE;
-use sxlab_protocol::wire::CorrId;
+use sxlab_protocol::wire::{CorrId, put_short};
 
 use crate::case::{Case, Outcome};
-use crate::lab::{Lab, Request, SECOND, require, require_eq};
+use crate::lab::{Answer, Failure, Lab, Request, SECOND, require, require_eq};
 use crate::target::Dial;
 
 /// The cases.
@@ -168,7 +168,7 @@ pub(crate) const CASES: &[Case] = &[
         |lab| {
             let who = lab.client()?;
             for length in [1, 23, 24, 25, 255] {
-                let corr = CorrId::new(&vec![0xc5; length]).map_err(crate::lab::Failure::error)?;
+                let corr = CorrId::new(&vec![0xc5; length]).map_err(Failure::error)?;
                 lab.ask(who, Request::from(Command::Ping).corr(&corr))?.is("PONG")?;
             }
             Ok(())
@@ -218,6 +218,69 @@ pub(crate) const CASES: &[Case] = &[
         },
     )
     .versions(6, 6),
+    Case::new(
+        "transport.block-size",
+        "The router's hello is a block of exactly 16,384 bytes.",
+        &["smp.transport.block-size"],
+        |lab| {
+            let who = lab.connect(&Dial::default())?;
+            require_eq("the length of the hello's block", lab.read_raw(who)?.len(), BLOCK_SIZE)
+        },
+    ),
+    Case::new(
+        "transport.session-key",
+        "Every session has a session key of its own.",
+        &["smp.transport.session-key-signature"],
+        |lab| {
+            let mut keys = Vec::new();
+            for _ in 0..2 {
+                let who = lab.connect(&Dial::default())?;
+                let offer = lab.router_hello(who)?;
+                keys.push(offer.authentication.map(|(_, key)| key.as_der().to_vec()));
+            }
+            require(keys.first() != keys.get(1), || "two sessions have one session key".to_owned())
+        },
+    )
+    .versions(7, 20),
+    Case::new(
+        "transport.hello-cut",
+        "A hello that ends before the fields of its version ends the connection without a word.",
+        &["smp.transport.malformed-client-hello"],
+        |lab| {
+            let who = lab.connect(&Dial::default())?;
+            lab.router_hello(who)?;
+            let mut content = lab.version().to_be_bytes().to_vec();
+            let (identity, key) = (lab.address()?.identity, lab.dh_key().public().spki());
+            put_short(&mut content, &identity).map_err(Failure::error)?;
+            put_short(&mut content, &key).map_err(Failure::error)?;
+            lab.plain_block(who, &content, "client's hello without its last fields".to_owned())?;
+            lab.closed(who)
+        },
+    )
+    .versions(14, 20),
+    Case::new(
+        "transport.refusals-first",
+        "What is refused of a block is answered first, in a block of its own, whatever stood before it.",
+        &["smp.transport.refusals-first"],
+        |lab| {
+            let who = lab.client()?;
+            let batch = [Command::Ping.into(), Request::bytes(*b"XYZZY"), Command::Ping.into()];
+            lab.post_batch(who, &batch)?;
+            let texts = |block: Vec<Answer>| block.iter().map(Answer::text).collect::<Vec<_>>();
+            require_eq("the first block", texts(lab.next_block(who)?), vec!["ERR CMD UNKNOWN".to_owned()])?;
+            require_eq("the second block", texts(lab.next_block(who)?), vec!["PONG".to_owned(); 2])
+        },
+    ),
+    Case::new(
+        "transport.answers-by-block",
+        "The answers to the commands of one block come together.",
+        &["smp.transport.answers-by-block"],
+        |lab| {
+            let who = lab.client()?;
+            lab.post_batch(who, &vec![Request::from(Command::Ping); 5])?;
+            require_eq("the number of answers in the next block", lab.next_block(who)?.len(), 5)
+        },
+    ),
 ];
 
 fn router_hello(lab: &mut Lab<'_>) -> Outcome {
@@ -244,9 +307,7 @@ fn no_alpn(lab: &mut Lab<'_>) -> Outcome {
 fn unknown_alpn(lab: &mut Lab<'_>) -> Outcome {
     let dial = Dial { alpn: vec![b"imap".to_vec()], ..Dial::default() };
     match lab.try_connect(&dial)? {
-        Ok(_) => {
-            Err(crate::lab::Failure::wrong("the router accepts a client whose protocols it does not know"))
-        }
+        Ok(_) => Err(Failure::wrong("the router accepts a client whose protocols it does not know")),
         Err(_) => Ok(()),
     }
 }

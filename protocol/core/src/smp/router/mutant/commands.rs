@@ -41,6 +41,7 @@ impl Router {
             (Mutant::ProxiesWithoutPassword, Command::Prxy { password, .. }) => {
                 password.clone_from(&self.config.password);
             }
+            (Mutant::DialsEveryTime, Command::Prxy { .. }) => self.relays.by_address.clear(),
             (Mutant::TakesAnySenderId, Command::New(new)) => {
                 let sender = EntityId::from(sender_id_from_corr(&accepted.received.corr));
                 match &mut new.queue {
