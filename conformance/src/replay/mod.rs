@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`recording`] | reads recordings |
 //! | [`rules`] | says what is compared, as data |
+//! | [`matrix`] | flows at versions of which only the differences were recorded |
 //! | `names` | puts our random values in the place of the recorded ones, and back |
 //! | `wires` | connections and their blocks |
 //! | `sites` | the routers of a flow |
@@ -15,6 +16,7 @@ pub(crate) mod comparing;
 mod driving;
 mod forwarding;
 mod handshakes;
+pub mod matrix;
 mod names;
 pub mod recording;
 pub mod rules;

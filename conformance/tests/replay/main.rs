@@ -8,6 +8,7 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "a test crate")]
 
+mod groups;
 mod recorded;
 mod recordings;
 

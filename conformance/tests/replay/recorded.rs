@@ -42,3 +42,8 @@ pub fn flows() -> Option<Vec<(String, Flow)>> {
 pub fn flow(name: &str) -> Option<Flow> {
     Some(Flow::read(&json(&format!("{name}.json"))?).unwrap())
 }
+
+/// What is said of the versions of which only differences were recorded.
+pub fn matrix() -> Option<Value> {
+    json("_matrix-by-version.json")
+}
