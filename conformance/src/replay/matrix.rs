@@ -135,7 +135,7 @@ impl Matrix {
                     Some(same) if !encoding => *same,
                     _ => versions.newest,
                 };
-                let listed = !encoding && !versions.listed.get(&from).is_some_and(|(r, _)| r == root);
+                let listed = !encoding && versions.listed.get(&from).is_none_or(|(r, _)| r != root);
                 plan.push(Planned { flow: flow.clone(), version: *version, from, listed });
             }
         }
