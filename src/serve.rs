@@ -5,7 +5,7 @@
 //! | [`settings`] | every setting, as a flag and as a key of the file |
 //! | [`value`] | what the settings' values may be |
 //! | [`config`] | flags, file and defaults made one, and checked |
-//! | [`run`] | a router from its first line to its last |
+//! | [`run`](mod@run) | a router from its first line to its last |
 //! | [`init`] | its certificates and keys, made |
 //! | [`control`] | its control socket, and the client of it |
 //! | [`metrics`] | what it counts, as Prometheus text |

@@ -4,11 +4,11 @@
 //! |---|---|
 //! | [`script`] | flows as scripts |
 //! | [`flows`] | the flows that are shipped |
-//! | [`play`] | plays a script on a target |
+//! | [`play`](mod@play) | plays a script on a target |
 //! | `asking` | makes a script's transmissions |
 //! | [`tape`] | what is written down, and its JSON form |
 //! | [`normal`] | a recording without what is random |
-//! | [`diff`] | two recordings compared |
+//! | [`diff`](mod@diff) | two recordings compared |
 
 mod asking;
 pub mod diff;

@@ -2,9 +2,9 @@
 //!
 //! | module | errand |
 //! |---|---|
-//! | [`ping`] | asks for a PONG |
-//! | [`receive`] | makes a queue and shows what arrives there |
-//! | [`send`] | secures a queue and sends, directly or through a proxy |
+//! | `ping` | asks for a PONG |
+//! | `receive` | makes a queue and shows what arrives there |
+//! | `send` | secures a queue and sends, directly or through a proxy |
 //!
 //! Contract: call [`Errand::next`]. For [`Step::Ask`] make the request and give its answer to [`Errand::answer`], and
 //! meanwhile events to [`Errand::event`] as soon as the answer is taken; for [`Step::Wait`] give the next event. After
