@@ -70,9 +70,9 @@ pub(crate) struct SmpArgs {
     /// The target may lack what requirements that begin so are about, MUST or not, as smp.names; may be repeated.
     #[arg(long, value_name = "PREFIX")]
     optional: Vec<String>,
-    /// All randomness of the suite follows from it.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// All randomness of the suite follows from it [default: 1 on virtual time, else another one each time].
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Write JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -102,7 +102,7 @@ fn smp(args: &SmpArgs) -> Outcome {
     let plan = Plan {
         filters: args.filter.clone(),
         versions: args.versions,
-        seed: args.seed,
+        seed: args.seed.unwrap_or_else(|| args.target.default_seed()),
         strict_document: args.strict_document,
         role: if args.client { Role::Client } else { Role::Router },
     };
@@ -128,7 +128,7 @@ fn smp(args: &SmpArgs) -> Outcome {
     let under_test = if args.client { args.target.open_client()? } else { args.target.open()? };
     let target = under_test.target();
     if !args.client {
-        reach(target, under_test.provides(), args.seed)
+        reach(target, under_test.provides(), plan.seed)
             .map_err(|failure| Failure::new(Exit::Unreachable, failure).of(target.name()))?;
     }
 

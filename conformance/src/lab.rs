@@ -36,9 +36,10 @@ pub mod upstream;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use sxlab_protocol::crypto::hash::sha256;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
 use sxlab_protocol::smp::version::Layout;
-use sxlab_protocol::wire::{CorrId, RouterAddress};
+use sxlab_protocol::wire::{CorrId, LinkId, RouterAddress};
 
 pub use answer::Answer;
 pub use client::{Destination, Guest, Opened, Recipient};
@@ -73,6 +74,7 @@ pub struct Lab<'a> {
     instance: &'a mut dyn Instance,
     version: u16,
     strict_document: bool,
+    seed: u64,
     rng: ChaCha20Rng,
     sides: Vec<Side>,
     started: u64,
@@ -88,6 +90,7 @@ impl<'a> Lab<'a> {
             instance,
             version,
             strict_document,
+            seed,
             rng: ChaCha20Rng::seed_from_u64(seed),
             sides: Vec::new(),
             started,
@@ -175,6 +178,17 @@ impl<'a> Lab<'a> {
     /// A key as senders have: X25519, or Ed25519 at version 6, which has no authenticators.
     pub fn sender_key(&mut self) -> AuthSecretKey {
         self.key(if self.layout().handshake_key { KeyType::X25519 } else { KeyType::Ed25519 })
+    }
+
+    /// A link id for a queue of this run: the same for the same `which`, another one in another run, as routers that are
+    /// tested for long have met those.
+    pub fn link_id(&self, which: u8) -> LinkId {
+        let name = [&self.seed.to_be_bytes()[..], &[which]].concat();
+        let mut id = [0; 24];
+        for (to, byte) in id.iter_mut().zip(sha256(&name)) {
+            *to = byte;
+        }
+        LinkId::from(id)
     }
 
     /// A fresh correlation id of 24 bytes.

@@ -56,11 +56,12 @@ pub(super) fn print(report: &Report, catalogue: &Catalogue) {
             && at.values().any(|verdict| *verdict != Verdict::Skipped)
     });
     output::note(format_args!(
-        "\n{}: {} cases, {} runs, versions {}; {} of {} requirements pass wherever they were tried",
+        "\n{}: {} cases, {} runs, versions {}, seed {}; {} of {} requirements pass wherever they were tried",
         report.target,
         report.cases.len(),
         report.results.len(),
         ranges(report.versions()),
+        report.seed,
         passed.count(),
         requirements.len()
     ));

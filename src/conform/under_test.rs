@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::Args;
+use rand_core::Rng;
 use sxlab_conformance::target::client_pair::ClientPair;
 use sxlab_conformance::target::pair::Pair;
 use sxlab_conformance::target::sockets::{Deadlines, Remote};
@@ -11,6 +12,7 @@ use sxlab_conformance::target::spawned::Spawned;
 use sxlab_conformance::target::spawned_client::SpawnedClient;
 use sxlab_conformance::target::turmoil::Turmoil;
 use sxlab_conformance::target::{Settings, Target};
+use sxlab_node::world::{RealWorld, World};
 use sxlab_protocol::wire::RouterAddress;
 use sxlab_simnet::units::parse_duration;
 
@@ -121,6 +123,14 @@ impl TargetArgs {
                 Ok(UnderTest { target, provides, directory: None })
             }
             None => Err(Failure::usage("a client is tested with --sim or --spawn")),
+        }
+    }
+
+    /// A router on real time may have met what the suite draws from a seed that it had before: ids can't be used twice.
+    pub(super) fn default_seed(&self) -> u64 {
+        match self.target.is_some() || self.spawn.is_some() {
+            true => RealWorld.rng().next_u64(),
+            false => 1,
         }
     }
 

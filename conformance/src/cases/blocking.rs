@@ -2,7 +2,7 @@
 
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::error::{BlockingInfo, BlockingReason, Notice};
-use sxlab_protocol::wire::{CorrId, LinkId};
+use sxlab_protocol::wire::CorrId;
 
 use crate::case::{Case, Outcome};
 use crate::cases::forms::{
@@ -82,7 +82,7 @@ pub(crate) const CASES: &[Case] = &[
         |lab| {
             let who = lab.client()?;
             let (messaging, lkey) = linked(lab, who, messaging_link)?;
-            let chosen = LinkId::from([0x61; 24]);
+            let chosen = lab.link_id(0x61);
             let (contact, lget) = linked(lab, who, |sender| contact_link(sender, &chosen))?;
             block(lab, &messaging, SPAM)?;
             block(lab, &contact, SPAM)?;
@@ -258,7 +258,7 @@ fn commands(lab: &mut Lab<'_>, expected: &str) -> Outcome {
         Command::Ack(Default::default()),
         Command::NKey(keys),
         Command::NDel,
-        Command::LSet { link: LinkId::from([0x62; 24]), data: link_data() },
+        Command::LSet { link: lab.link_id(0x62), data: link_data() },
         Command::LDel,
     ];
     if lab.version() >= 15 {

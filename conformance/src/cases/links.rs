@@ -17,7 +17,8 @@ pub(crate) const CASES: &[Case] = &[
         &["smp.link.lget", "smp.recipient.link-id"],
         |lab| {
             let [owner, other] = lab.clients()?;
-            let (queue, link) = linked(lab, owner, |sender| contact_link(sender, &own_link()))?;
+            let own = lab.link_id(0x70);
+            let (queue, link) = linked(lab, owner, |sender| contact_link(sender, &own))?;
             for who in [owner, other, other] {
                 leads_to(&lget(lab, who, &link)?, &queue, &link_data())?;
             }
@@ -32,7 +33,8 @@ pub(crate) const CASES: &[Case] = &[
         &["smp.link.lget", "smp.authorization.link-entity"],
         |lab| {
             let who = lab.client()?;
-            let (queue, link) = linked(lab, who, |sender| contact_link(sender, &own_link()))?;
+            let own = lab.link_id(0x70);
+            let (queue, link) = linked(lab, who, |sender| contact_link(sender, &own))?;
             lab.ask(who, Request::from(Command::LGet).of(&link).by(&queue.key))?.is("ERR CMD HAS_AUTH")?;
             lab.ask(who, Command::LGet)?.is("ERR CMD NO_ENTITY")
         },
@@ -55,7 +57,8 @@ pub(crate) const CASES: &[Case] = &[
         &["smp.link.entity"],
         |lab| {
             let who = lab.client()?;
-            let (contact, _) = linked(lab, who, |sender| contact_link(sender, &own_link()))?;
+            let own = lab.link_id(0x70);
+            let (contact, _) = linked(lab, who, |sender| contact_link(sender, &own))?;
             let (messaging, _) = linked(lab, who, messaging_link)?;
             for id in [&contact.recipient, &contact.sender] {
                 lget(lab, who, id)?.is("ERR AUTH")?;
@@ -107,7 +110,8 @@ pub(crate) const CASES: &[Case] = &[
         &["smp.link.lkey-contact"],
         |lab| {
             let who = lab.client()?;
-            let (_, link) = linked(lab, who, |sender| contact_link(sender, &own_link()))?;
+            let own = lab.link_id(0x70);
+            let (_, link) = linked(lab, who, |sender| contact_link(sender, &own))?;
             let key = lab.sender_key();
             lkey(lab, who, &link, &key)?.is("ERR AUTH")
         },
@@ -120,7 +124,7 @@ pub(crate) const CASES: &[Case] = &[
         |lab| {
             let who = lab.client()?;
             let queue = lab.queue_of(who, &contact())?;
-            let link = own_link();
+            let link = lab.link_id(0x70);
             for user in [vec![7; 20], vec![8; 13_000], Vec::new()] {
                 let data = LinkData { fixed: vec![1; 3_000], user };
                 lset(lab, who, &queue, &link, &data)?.ok()?;
@@ -137,13 +141,14 @@ pub(crate) const CASES: &[Case] = &[
         &["smp.link.lset-refused"],
         |lab| {
             let who = lab.client()?;
-            let (queue, link) = linked(lab, who, |sender| contact_link(sender, &own_link()))?;
+            let own = lab.link_id(0x70);
+            let (queue, link) = linked(lab, who, |sender| contact_link(sender, &own))?;
             let other = lab.queue_of(who, &contact())?;
             let changed = LinkData { fixed: vec![9; 40], ..link_data() };
-            let another = LinkId::from([0x71; 24]);
+            let another = lab.link_id(0x71);
             lset(lab, who, &queue, &another, &link_data())?.is("ERR AUTH")?;
-            lset(lab, who, &queue, &own_link(), &changed)?.is("ERR AUTH")?;
-            lset(lab, who, &other, &own_link(), &link_data())?.is("ERR AUTH")?;
+            lset(lab, who, &queue, &own, &changed)?.is("ERR AUTH")?;
+            lset(lab, who, &other, &own, &link_data())?.is("ERR AUTH")?;
             leads_to(&lget(lab, who, &link)?, &queue, &link_data())
         },
     )
@@ -156,11 +161,13 @@ pub(crate) const CASES: &[Case] = &[
             let who = lab.client()?;
             let messaging = lab.idle_queue(who)?;
             lab.secure(who, &messaging)?;
-            lset(lab, who, &messaging, &own_link(), &link_data())?.is("ERR AUTH")?;
-            let (contact, link) = linked(lab, who, |sender| contact_link(sender, &own_link()))?;
+            let own = lab.link_id(0x70);
+            lset(lab, who, &messaging, &own, &link_data())?.is("ERR AUTH")?;
+            let own = lab.link_id(0x70);
+            let (contact, link) = linked(lab, who, |sender| contact_link(sender, &own))?;
             lab.secure(who, &contact)?;
             let data = LinkData { user: vec![5; 10], ..link_data() };
-            lset(lab, who, &contact, &own_link(), &data)?.ok()?;
+            lset(lab, who, &contact, &own, &data)?.ok()?;
             leads_to(&lget(lab, who, &link)?, &contact, &data)
         },
     )
@@ -172,9 +179,10 @@ pub(crate) const CASES: &[Case] = &[
         |lab| {
             let who = lab.client()?;
             let queue = lab.idle_queue(who)?;
-            lset(lab, who, &queue, &own_link(), &link_data())?.ok()?;
+            let own = lab.link_id(0x70);
+            lset(lab, who, &queue, &own, &link_data())?.ok()?;
             let key = lab.sender_key();
-            let link = super::forms::entity(&own_link())?;
+            let link = super::forms::entity(&own)?;
             leads_to(&lkey(lab, who, &link, &key)?, &queue, &link_data())
         },
     )
@@ -185,11 +193,13 @@ pub(crate) const CASES: &[Case] = &[
         &["smp.link.ldel"],
         |lab| {
             let who = lab.client()?;
-            let (queue, link) = linked(lab, who, |sender| contact_link(sender, &own_link()))?;
+            let own = lab.link_id(0x70);
+            let (queue, link) = linked(lab, who, |sender| contact_link(sender, &own))?;
             lab.recipient(who, &queue, Command::LDel)?.ok()?;
             lget(lab, who, &link)?.is("ERR AUTH")?;
             lab.recipient(who, &queue, Command::LDel)?.ok()?;
-            let (deleted, link) = linked(lab, who, |sender| contact_link(sender, &own_link()))?;
+            let own = lab.link_id(0x70);
+            let (deleted, link) = linked(lab, who, |sender| contact_link(sender, &own))?;
             lab.recipient(who, &deleted, Command::Del)?.ok()?;
             lget(lab, who, &link)?.is("ERR AUTH")
         },
@@ -211,11 +221,6 @@ pub(crate) const CASES: &[Case] = &[
     )
     .versions(15, 20),
 ];
-
-/// A link id that the client chooses.
-fn own_link() -> LinkId {
-    LinkId::from([0x70; 24])
-}
 
 fn lget(lab: &mut Lab<'_>, who: Who, link: &EntityId) -> Result<Answer, Failure> {
     lab.ask(who, Request::from(Command::LGet).of(link))

@@ -3,7 +3,7 @@
 use sxlab_protocol::crypto::keys::{KeyType, X25519Secret};
 use sxlab_protocol::smp::command::{Command, NotifierKeys};
 use sxlab_protocol::smp::response::Response;
-use sxlab_protocol::wire::{LinkId, put_i64, put_short};
+use sxlab_protocol::wire::{put_i64, put_short};
 
 use crate::case::{Case, Outcome};
 use crate::cases::forms::{absent, each_unsigned, keyed, link_data};
@@ -176,7 +176,7 @@ fn not_gated(lab: &mut Lab<'_>) -> Outcome {
     let commands = [
         Command::SKey(key),
         Command::RKey(vec![key]),
-        Command::LSet { link: LinkId::from([0x63; 24]), data: link_data() },
+        Command::LSet { link: lab.link_id(0x63), data: link_data() },
         Command::LDel,
         Command::LKey(key),
         Command::NKey(NotifierKeys { auth_key: key, dh_key: dh }),

@@ -50,7 +50,7 @@ pub(crate) const CASES: &[Case] = &[
         &["smp.proxy.allowed-commands", "smp.link.forwarded"],
         |lab| {
             let (owner, proxy) = (lab.client()?, proxy_session(lab)?);
-            let link = sxlab_protocol::wire::LinkId::from([0x70; 24]);
+            let link = lab.link_id(0x70);
             let (_, contact) = linked(lab, owner, |sender| contact_link(sender, &link))?;
             require_eq("LGET", forward(lab, proxy, &contact, &Command::LGet, None)?.tag(), "LNK")?;
             let (_, messaging) = linked(lab, owner, messaging_link)?;
