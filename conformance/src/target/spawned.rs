@@ -2,7 +2,7 @@
 //!
 //! What runs is kept for the next cases that need the same settings. Each process is ended by its own handle.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
@@ -30,6 +30,11 @@ const LOOK: u64 = 20_000_000;
 
 /// The target.
 pub struct Spawned {
+    routers: Rc<Routers>,
+}
+
+/// How routers are started, and those that run.
+struct Routers {
     command: String,
     address: Option<RouterAddress>,
     provides: Settings,
@@ -38,7 +43,7 @@ pub struct Spawned {
     start_timeout: u64,
     directory: PathBuf,
     running: RefCell<Vec<(Settings, Rc<RefCell<Process>>)>>,
-    started: RefCell<u32>,
+    started: Cell<u32>,
 }
 
 /// A router's process, its port and its address.
@@ -76,7 +81,7 @@ impl Spawned {
         durable: bool,
         directory: PathBuf,
     ) -> Self {
-        Self {
+        let routers = Routers {
             durable: durable || command.contains("{config}"),
             command: command.to_owned(),
             address,
@@ -85,21 +90,27 @@ impl Spawned {
             start_timeout: 30_000_000_000,
             directory,
             running: RefCell::default(),
-            started: RefCell::default(),
+            started: Cell::default(),
+        };
+        Self { routers: Rc::new(routers) }
+    }
+}
+
+impl Routers {
+    /// The settings that a router started for these has.
+    fn settings(&self, needed: &Settings) -> Result<Settings, Unavailable> {
+        if self.command.contains("{config}") {
+            return match needed.resolver.is_some() {
+                true => Err(Unavailable("needs a resolver of names behind the router".to_owned())),
+                false => Ok(needed.clone()),
+            };
         }
+        needed.among(&self.provides)?;
+        Ok(self.provides.clone())
     }
 
     fn process(&self, settings: &Settings) -> Result<Rc<RefCell<Process>>, Unavailable> {
-        let configured = self.command.contains("{config}");
-        let settings = if configured {
-            if settings.resolver.is_some() {
-                return Err(Unavailable("needs a resolver of names behind the router".to_owned()));
-            }
-            settings.clone()
-        } else {
-            settings.among(&self.provides)?;
-            self.provides.clone()
-        };
+        let settings = self.settings(settings)?;
         let mut running = self.running.borrow_mut();
         if let Some(found) = running.iter().position(|(has, _)| *has == settings) {
             let kept = running.remove(found);
@@ -116,11 +127,8 @@ impl Spawned {
     }
 
     fn spawn(&self, settings: &Settings) -> Result<Process, Unavailable> {
-        let number = {
-            let mut started = self.started.borrow_mut();
-            *started += 1;
-            *started
-        };
+        let number = self.started.get() + 1;
+        self.started.set(number);
         let port = free_port().map_err(ours("finding a port"))?;
         let config = self.directory.join(format!("settings-{number}.toml"));
         let control = self.directory.join(format!("control-{number}"));
@@ -279,23 +287,24 @@ fn pause(time: u64) -> Result<(), Unavailable> {
 
 impl Target for Spawned {
     fn name(&self) -> String {
-        self.command.clone()
+        self.routers.command.clone()
     }
 
     fn start(&self, settings: &Settings, _seed: u64) -> Result<Box<dyn Instance>, Unavailable> {
-        let process = self.process(settings)?;
+        let process = self.routers.process(settings)?;
         let address = process.borrow().address.clone();
-        let sockets = Sockets::new(address, self.deadlines, IpAddr::V4(Ipv4Addr::LOCALHOST))?;
-        let (durable, start_timeout) = (self.durable, self.start_timeout);
-        Ok(Box::new(Running { process, sockets, durable, start_timeout }))
+        let sockets = Sockets::new(address, self.routers.deadlines, IpAddr::V4(Ipv4Addr::LOCALHOST))?;
+        let routers = Rc::clone(&self.routers);
+        Ok(Box::new(Running { routers, process, further: Vec::new(), sockets }))
     }
 }
 
 struct Running {
+    routers: Rc<Routers>,
     process: Rc<RefCell<Process>>,
+    /// Routers besides the one under test, for this case only.
+    further: Vec<Process>,
     sockets: Sockets,
-    durable: bool,
-    start_timeout: u64,
 }
 
 impl Instance for Running {
@@ -305,6 +314,13 @@ impl Instance for Running {
 
     fn connect(&mut self, how: &Dial) -> Result<(Line, Tls), NoConnection> {
         self.sockets.connect(how)
+    }
+
+    fn further(&mut self, settings: &Settings) -> Result<RouterAddress, Unavailable> {
+        let process = self.routers.spawn(&self.routers.settings(settings)?)?;
+        let address = process.address.clone();
+        self.further.push(process);
+        Ok(address)
     }
 
     fn listen(&mut self, how: &Listen) -> Result<RouterAddress, Unavailable> {
@@ -346,12 +362,12 @@ impl Instance for Running {
     fn operate(&mut self, what: &Operation) -> Result<(), Unavailable> {
         let mut process = self.process.borrow_mut();
         match what {
-            Operation::Restart | Operation::Kill if !self.durable => {
+            Operation::Restart | Operation::Kill if !self.routers.durable => {
                 return Err(Unavailable(
                     "needs a router that keeps its queues when it is started again".to_owned(),
                 ));
             }
-            Operation::Restart => process.stop(self.start_timeout)?,
+            Operation::Restart => process.stop(self.routers.start_timeout)?,
             Operation::Kill => process.kill(),
             Operation::Block(queue, BlockingInfo { reason, notice }) => {
                 let reason = match reason {
@@ -371,6 +387,6 @@ impl Instance for Running {
         }
         process.child = start(&process.command, &process.output)?;
         let port = process.address.port_or_default();
-        process.ready(false, port, self.start_timeout)
+        process.ready(false, port, self.routers.start_timeout)
     }
 }
