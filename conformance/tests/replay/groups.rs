@@ -10,7 +10,7 @@ use sxlab_protocol::smp::router::Mutant;
 
 use crate::recorded;
 
-/// Versions that a flow of another version cannot stand for, and why: `docs/deviations.md` lists them.
+/// Versions at which what a flow of another version sends cannot be made again, and why: `docs/deviations.md` lists them.
 const UNLIKE: &[(&str, u16, u16, &str)] = &[
     ("garbage", 8, 10, "what is no item with the session id of version 6 inside is another one without"),
     ("garbage", 12, 15, "what is no item with the service field of version 16 is one without"),
@@ -56,9 +56,7 @@ fn every_recorded_version_replays_as_the_matrix_says() {
             Seen::Skipped(reason) => failed.push(format!("{what}: {reason}")),
         }
     }
-    println!(
-        "{equal} versions equal, {listed} different as listed, {not_compared} that another one can't stand for"
-    );
+    println!("{equal} versions equal, {listed} different as listed, {not_compared} not compared");
     assert!(failed.is_empty(), "{}\n{}", failed.len(), failed.join("\n"));
     let unlike: u16 = UNLIKE.iter().map(|(_, min, max, _)| max - min + 1).sum();
     // Version 13 has no feature and was not recorded.

@@ -3,12 +3,11 @@
 //! How to run a router on it:
 //!
 //! ```no_run
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! # use std::path::Path;
 //! # use sxlab_node::{identity::RouterIdentity, router::{ConnectionLimits, RouterNode}, store::Store, world::RealWorld};
 //! # use sxlab_protocol::smp::router::RouterConfig;
-//! # let identity: RouterIdentity = unimplemented!();
-//! # let listener: tokio::net::TcpListener = unimplemented!();
+//! # use tokio::net::TcpListener;
+//! # async fn run(identity: RouterIdentity, listener: TcpListener) -> Result<(), Box<dyn std::error::Error>> {
 //! let (store, queues) = Store::open(Path::new("smp.store"), &identity.identity_hash())?;
 //! let (config, limits) = (RouterConfig::default(), ConnectionLimits::default());
 //! let writer = store.in_background()?;
