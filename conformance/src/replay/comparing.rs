@@ -10,6 +10,7 @@ use sxlab_protocol::crypto::hash::md5;
 use sxlab_protocol::crypto::keys::{SharedSecret, X25519Secret};
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::response::{NotifierIds, Response};
+use sxlab_protocol::smp::version::Layout;
 use sxlab_protocol::transport::{Authorization, Received, Session, read_transmission, write_response};
 use sxlab_protocol::wire::{CorrId, EntityId};
 
@@ -201,7 +202,7 @@ impl Knowledge {
                     let secret = self.messages.get(&ours.entity).ok_or("a message of an unknown queue")?;
                     let got = open_padded(secret, &nonce_from_msg(&id), &body)?;
                     equal("padded body", Some(body.len().saturating_sub(TAG)), plain.padded)?;
-                    same_body(&got, plain)?;
+                    same_body(&got, plain, at_limit(plain.length, &recorded.layout, &session.layout))?;
                 }
                 Ok(true)
             }
@@ -369,9 +370,19 @@ fn hash_of(ids: &[Vec<u8>]) -> [u8; 16] {
     })
 }
 
-/// A decrypted body against the recorded one; times are not compared.
-fn same_body(got: &[u8], recorded: &Body) -> Result<(), Mismatch> {
-    equal("length of the body", got.len(), recorded.length)?;
+/// A time, flags and a space before what was sent.
+const BEFORE_SENT: usize = 10;
+
+/// How long a decrypted body is at our version: what had the largest size at the recorded one was sent so large as it
+/// may be.
+fn at_limit(recorded: usize, theirs: &Layout, ours: &Layout) -> usize {
+    let excess = recorded.checked_sub(BEFORE_SENT + theirs.message_limit);
+    excess.map_or(recorded, |excess| BEFORE_SENT + ours.message_limit + excess)
+}
+
+/// A decrypted body of some length against the recorded one; times are not compared.
+fn same_body(got: &[u8], recorded: &Body, length: usize) -> Result<(), Mismatch> {
+    equal("length of the body", got.len(), length)?;
     let shown = |bytes: &[u8]| {
         // A time, then what the sender wrote; of a quota marker the time comes after the word.
         let part = if bytes.starts_with(b"QUOTA ") { bytes.get(..6) } else { bytes.get(8..) };

@@ -10,6 +10,7 @@ use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::error::{BlockingInfo, BlockingReason, Notice};
 use sxlab_protocol::smp::forward;
 use sxlab_protocol::smp::response::Response;
+use sxlab_protocol::smp::version::Layout;
 use sxlab_protocol::transport::{BLOCK_SIZE, Session, content, read_transmission, unpack};
 use sxlab_protocol::wire::{CorrId, EntityId, RouterAddress};
 
@@ -144,6 +145,10 @@ impl<'a> Replay<'a> {
     fn step(&mut self, at: usize) -> Result<usize, Mismatch> {
         let flow = self.flow;
         let Some(step) = flow.steps.get(at) else { return Ok(1) };
+        if self.is_of_later_version(step) {
+            let answers = flow.from(at + 1).iter();
+            return Ok(1 + answers.take_while(|next| next.dir != Direction::Send).count());
+        }
         self.arrive(at, step)?;
         let mut steps = 1;
         let result = match step.dir {
@@ -175,6 +180,13 @@ impl<'a> Replay<'a> {
             }
             Ok(()) => Ok(steps),
         }
+    }
+
+    /// Whether what is sent is about the service's signature, for which transmissions of our version have no place.
+    fn is_of_later_version(&self, step: &Step) -> bool {
+        let about = step.text.starts_with("SUB signed, service ");
+        let has_place = |version| Layout::of(version).service_signature;
+        step.dir == Direction::Send && about && has_place(self.flow.version) && !has_place(self.version)
     }
 
     /// What the operator did was noted after the notice that a subscriber got of it: it is done before that step.
@@ -324,7 +336,7 @@ impl<'a> Replay<'a> {
                     Command::Prxy { router, password: password.clone() }
                         .encode(&ours.session.layout, &mut encoded)?;
                     let key = recorded_key(self.flow, recorded, &whole).map(|key| (key, false));
-                    return with_command(&self.known.names, &received, encoded, ours, key, false)
+                    return with_command(&self.known.names, &whole, &received, encoded, ours, key, false)
                         .ok_or_else(|| "an authorization that cannot be made again".into());
                 }
                 _ => {}
@@ -332,6 +344,7 @@ impl<'a> Replay<'a> {
             if let Some(key) = self.made_key(&received.entity) {
                 return with_command(
                     &self.known.names,
+                    &whole,
                     &received,
                     received.command.clone(),
                     ours,

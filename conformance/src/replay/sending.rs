@@ -133,7 +133,7 @@ pub(super) fn rebuild(
 ) -> Vec<u8> {
     let Ok(received) = read_transmission(&recorded.session, item) else { return names.ours(item) };
     if recorded.session.layout != ours.session.layout
-        && let Some(item) = other_version(flow, names, &received, recorded, ours, what)
+        && let Some(item) = other_version(flow, names, item, recorded, ours, what)
     {
         return item;
     }
@@ -175,13 +175,17 @@ pub(super) fn rebuild(
 fn other_version(
     flow: &Flow,
     names: &Names,
-    received: &Received,
+    item: &[u8],
     recorded: &Side,
     ours: &Side,
     what: &str,
 ) -> Option<Vec<u8>> {
+    let received = &read_transmission(&recorded.session, item).ok()?;
     let command = match Command::decode(&received.command, &recorded.session.layout) {
-        Ok(command) => {
+        Ok(mut command) => {
+            if let Command::Send { body, .. } = &mut command {
+                as_near_to_limit(body, recorded, ours);
+            }
             let mut encoded = Vec::new();
             command.encode(&ours.session.layout, &mut encoded).ok()?;
             encoded
@@ -191,7 +195,16 @@ fn other_version(
     let key = key_beside_service(flow, recorded, received);
     let key = key.or(key_of(flow, recorded, received, what).map(|key| (key, false)));
     let signs = signed_by_service(recorded, received).is_some();
-    with_command(names, received, names.ours(&command), ours, key, signs)
+    with_command(names, item, received, names.ours(&command), ours, key, signs)
+}
+
+/// A body that has the largest size of its version, or exceeds it, does so by as much at ours.
+fn as_near_to_limit(body: &mut Vec<u8>, recorded: &Side, ours: &Side) {
+    let [theirs, limit] = [recorded, ours].map(|side| side.session.layout.message_limit);
+    if let Some(excess) = body.len().checked_sub(theirs) {
+        let fill = body.last().copied().unwrap_or_default();
+        body.resize(limit + excess, fill);
+    }
 }
 
 /// The key that a recorded transmission was authorized with, by its bytes.
@@ -200,16 +213,16 @@ pub(super) fn recorded_key<'a>(flow: &'a Flow, side: &Side, item: &[u8]) -> Opti
 }
 
 /// A recorded transmission with another command, authorized with `key` (and whether for a service as well); an
-/// authorization that nobody's key made stays as it was. `signs` is whether a service signs.
+/// authorization that nobody's key made stays as it was in `item`, of whatever length. `signs` is whether a service signs.
 pub(super) fn with_command(
     names: &Names,
+    item: &[u8],
     received: &Received,
     command: Vec<u8>,
     ours: &Side,
     key: Option<(&AuthSecretKey, bool)>,
     signs: bool,
 ) -> Option<Vec<u8>> {
-    let present = received.authorization.as_ref()?;
     let entity = EntityId::new(&names.ours(received.entity.as_bytes())).ok()?;
     let unsigned = Unsigned { corr: received.corr.clone(), entity, command };
     let plain = authorize(&ours.session, &unsigned, None, None).ok()?;
@@ -223,7 +236,10 @@ pub(super) fn with_command(
     let authorization = match key {
         Some((key, true)) => make(key, ours, &received.corr, &ours.text_for_service(&text)?)?,
         Some((key, false)) => make(key, ours, &received.corr, &text)?,
-        None => present.as_bytes().to_vec(),
+        None => {
+            let (length, rest) = item.split_first()?;
+            rest.get(..usize::from(*length))?.to_vec()
+        }
     };
     let signature = match &ours.service {
         Some(service) if signs => Some(service.key.sign(&text)),
