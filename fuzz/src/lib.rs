@@ -133,23 +133,49 @@ pub fn msg_body(bytes: &[u8]) {
     }
 }
 
-/// Certificates, alone and as a chain with themselves.
+/// Whether an input is one of the few whose signatures are verified too: one in 64, chosen by its own bytes, so that an
+/// input does the same every time. To verify takes far longer than to decode (0.8 ms with Ed448), and what is reached by
+/// it hardly depends on the bytes: nobody's mutation makes a signature hold.
+fn sampled(bytes: &[u8]) -> bool {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    (hash >> 32).is_multiple_of(64)
+}
+
+/// Certificates, decoded with the key in them; a sample is verified.
 pub fn certificate_chain(bytes: &[u8]) {
-    let chain = Chain::new(vec![bytes.to_vec(); 2]);
+    let chain = Chain::new(vec![bytes.to_vec()]);
     let _ = chain.leaf_public_key();
-    let _ = chain.verify(1_800_000_000);
+    if sampled(bytes) {
+        verified_chain(bytes);
+    }
+}
+
+/// Certificates, alone and as a chain with themselves, with their signatures.
+pub fn verified_chain(bytes: &[u8]) {
+    let _ = Chain::new(vec![bytes.to_vec(); 2]).verify(1_800_000_000);
     let _ = Chain::new(vec![bytes.to_vec()]).verify_service(1_800_000_000);
 }
 
-/// Signed session keys and plain public keys.
+/// Signed session keys and plain public keys; a sample is verified.
 pub fn signed_key(bytes: &[u8]) {
     if let Ok(signed) = SignedKey::parse(bytes) {
         assert_eq!(signed.as_der(), bytes);
-        let leaf = sxlab_protocol::crypto::keys::Ed25519Secret::from_seed([1; 32]).public().into();
-        assert!(signed.verify(&leaf).is_err(), "a stranger's signature");
     }
     if let Ok(key) = AuthPublicKey::from_spki(bytes) {
         assert_eq!(key.spki(), bytes);
+    }
+    if sampled(bytes) {
+        verified_key(bytes);
+    }
+}
+
+/// Signed session keys, with their signature: it is not a stranger's.
+pub fn verified_key(bytes: &[u8]) {
+    if let Ok(signed) = SignedKey::parse(bytes) {
+        let leaf = sxlab_protocol::crypto::keys::Ed25519Secret::from_seed([1; 32]).public().into();
+        assert!(signed.verify(&leaf).is_err(), "a stranger's signature");
     }
 }
 

@@ -205,7 +205,8 @@ impl FromStr for QueueAddress {
         let (router, id) = place.rsplit_once('/').ok_or(WireError::BadText)?;
         let mut router: RouterAddress = router.parse()?;
         let sender_id = EntityId::new(&base64url_decode(id)?)?;
-        if router.password.is_some() {
+        // Without an id the slash before it could not be told from the one that may follow it.
+        if router.password.is_some() || sender_id.is_empty() {
             return Err(WireError::BadText);
         }
         let Some((before, query)) = fragment.split_once('?') else {
