@@ -182,7 +182,7 @@ fn a_service_hello_that_does_not_parse_is_refused_without_a_word() {
             let core = &mut w.sites[0].core;
             assert!(core.next_block(session).is_some());
             while core.poll().is_some() {}
-            core.block(session, &pad(&content, BLOCK_SIZE).unwrap(), w.now);
+            core.block(session, pad(&content, BLOCK_SIZE).unwrap(), w.now);
             assert_eq!(core.next_block(session), None, "{what}: without a word");
             assert_eq!(core.poll(), Some(RouterEvent::Close(session)), "{what}");
         }

@@ -29,7 +29,7 @@ fn is_accepted(version: u16, change: impl FnOnce(&mut Vec<u8>)) -> bool {
     let core = &mut w.sites[0].core;
     assert!(core.next_block(session).is_some());
     while core.poll().is_some() {}
-    core.block(session, &pad(&content, BLOCK_SIZE).unwrap(), w.now);
+    core.block(session, pad(&content, BLOCK_SIZE).unwrap(), w.now);
     assert_eq!(core.next_block(session), None, "without a word");
     core.poll() != Some(RouterEvent::Close(session))
 }

@@ -177,7 +177,7 @@ fn the_recorded_client_hellos_are_accepted_or_refused_as_they_were() {
         let session = router.accept("client.test", vec![1; 32], alpn, SECOND);
         assert!(router.next_block(session).is_some());
         while router.poll().is_some() {}
-        router.block(session, &pad(&hello, BLOCK_SIZE).unwrap(), SECOND);
+        router.block(session, pad(&hello, BLOCK_SIZE).unwrap(), SECOND);
         let closed = router.poll() == Some(RouterEvent::Close(session));
         let was_closed = steps.iter().any(|step| text(step, "text") == "connection closed by server");
         assert_eq!(closed, was_closed, "{name}");

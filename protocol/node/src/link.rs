@@ -112,10 +112,14 @@ pub(crate) async fn read_block(reader: &mut (impl AsyncRead + Unpin)) -> io::Res
     if reader.read(&mut first).await? == 0 {
         return Ok(None);
     }
-    let mut block = vec![0; BLOCK_SIZE];
-    if let Some((to, rest)) = block.split_first_mut() {
-        [*to] = first;
-        reader.read_exact(rest).await?;
+    // Written as it comes, not filled with zeros first.
+    let mut block = Vec::with_capacity(BLOCK_SIZE);
+    block.extend_from_slice(&first);
+    let mut rest = reader.take((BLOCK_SIZE - first.len()) as u64);
+    while block.len() < BLOCK_SIZE {
+        if rest.read_buf(&mut block).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
     }
     Ok(Some(block))
 }

@@ -432,7 +432,7 @@ impl<W: World> RouterNode<W> {
                     link.woken().await;
                 }
                 let Ok(Some(block)) = read_block(&mut reader).await else { return };
-                if self.with_core(|core, now| core.block(session, &block, now)).is_none() {
+                if self.with_core(|core, now| core.block(session, block, now)).is_none() {
                     return;
                 }
                 // Other connections have their turn before this one's next block.

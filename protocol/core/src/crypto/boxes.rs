@@ -3,14 +3,14 @@
 //! Both are HSalsa20(key, 0¹⁶) and then XSalsa20-Poly1305, so a symmetric box has one HSalsa20 more than
 //! NaCl's secretbox (HARDPARTS 3). The 16-byte tag comes first.
 
-use dryoc::classic::crypto_core::crypto_core_hsalsa20;
-use dryoc::classic::crypto_secretbox::{
-    crypto_secretbox_detached, crypto_secretbox_easy, crypto_secretbox_open_easy,
+use dryoc::classic::crypto_box::{
+    crypto_box_detached_afternm_inplace, crypto_box_open_detached_afternm_inplace,
 };
+use dryoc::classic::crypto_core::crypto_core_hsalsa20;
 use rand_core::CryptoRng;
 
 use super::{CryptoError, SharedSecret};
-use crate::wire::{CorrId, MsgId, pad, unpad_in_place};
+use crate::wire::{CorrId, MsgId, pad_what, unpad};
 
 /// The 24 bytes that must not repeat under one key.
 pub type Nonce = [u8; 24];
@@ -59,12 +59,35 @@ fn box_key(secret: &SharedSecret) -> [u8; 32] {
     key
 }
 
+/// Encrypts where it stands what follows the first [`TAG`] bytes, which become the tag. Less than that stays as it is.
+pub(crate) fn seal_in_place(secret: &SharedSecret, nonce: &Nonce, bytes: &mut [u8]) {
+    if let Some((tag, text)) = bytes.split_first_chunk_mut::<TAG>() {
+        crypto_box_detached_afternm_inplace(text, tag, nonce, &box_key(secret));
+    }
+}
+
+/// Decrypts where it stands what follows the tag.
+///
+/// # Errors
+/// [`CryptoError::Box`]; the bytes are as they were.
+fn open_in_place<'a>(
+    secret: &SharedSecret,
+    nonce: &Nonce,
+    sealed: &'a mut [u8],
+) -> Result<&'a [u8], CryptoError> {
+    let (tag, text) = sealed.split_first_chunk_mut::<TAG>().ok_or(CryptoError::Box)?;
+    crypto_box_open_detached_afternm_inplace(text, tag, nonce, &box_key(secret))
+        .map_err(|_| CryptoError::Box)?;
+    Ok(text)
+}
+
 /// Encrypts without padding: tag, then ciphertext.
 #[must_use]
 pub fn seal(secret: &SharedSecret, nonce: &Nonce, plain: &[u8]) -> Vec<u8> {
-    let mut sealed = vec![0; plain.len() + TAG];
-    #[expect(clippy::expect_used, reason = "fails only if the lengths differ by other than the tag")]
-    crypto_secretbox_easy(&mut sealed, plain, nonce, &box_key(secret)).expect("length set above");
+    let mut sealed = Vec::with_capacity(TAG + plain.len());
+    sealed.resize(TAG, 0);
+    sealed.extend_from_slice(plain);
+    seal_in_place(secret, nonce, &mut sealed);
     sealed
 }
 
@@ -73,9 +96,9 @@ pub fn seal(secret: &SharedSecret, nonce: &Nonce, plain: &[u8]) -> Vec<u8> {
 /// # Errors
 /// [`CryptoError::Box`].
 pub fn open(secret: &SharedSecret, nonce: &Nonce, sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    let mut plain = vec![0; sealed.len().checked_sub(TAG).ok_or(CryptoError::Box)?];
-    crypto_secretbox_open_easy(&mut plain, sealed, nonce, &box_key(secret)).map_err(|_| CryptoError::Box)?;
-    Ok(plain)
+    let mut opened = sealed.to_vec();
+    let length = open_in_place(secret, nonce, &mut opened)?.len();
+    Ok(kept(opened, TAG, length))
 }
 
 /// Pads to `size` bytes and encrypts: `size` + 16 bytes.
@@ -88,7 +111,14 @@ pub fn seal_padded(
     content: &[u8],
     size: usize,
 ) -> Result<Vec<u8>, CryptoError> {
-    Ok(seal(secret, nonce, &pad(content, size)?))
+    let mut sealed = Vec::with_capacity(TAG + size);
+    sealed.resize(TAG, 0);
+    pad_what(&mut sealed, size, |sealed| {
+        sealed.extend_from_slice(content);
+        Ok(())
+    })?;
+    seal_in_place(secret, nonce, &mut sealed);
+    Ok(sealed)
 }
 
 /// Decrypts and takes the padding off; the size is the box's own.
@@ -96,15 +126,35 @@ pub fn seal_padded(
 /// # Errors
 /// [`CryptoError::Box`]; [`CryptoError::Padding`] if the length inside exceeds the box.
 pub fn open_padded(secret: &SharedSecret, nonce: &Nonce, sealed: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    Ok(unpad_in_place(open(secret, nonce, sealed)?)?)
+    open_padded_in_place(secret, nonce, sealed.to_vec())
+}
+
+/// The same, in the box's own memory.
+///
+/// # Errors
+/// As [`open_padded`].
+pub(crate) fn open_padded_in_place(
+    secret: &SharedSecret,
+    nonce: &Nonce,
+    mut sealed: Vec<u8>,
+) -> Result<Vec<u8>, CryptoError> {
+    let length = unpad(open_in_place(secret, nonce, &mut sealed)?)?.len();
+    Ok(kept(sealed, TAG + 2, length))
+}
+
+/// Of the bytes, `length` from `start` on.
+fn kept(mut bytes: Vec<u8>, start: usize, length: usize) -> Vec<u8> {
+    bytes.truncate(start + length);
+    bytes.drain(..start.min(bytes.len()));
+    bytes
 }
 
 /// Tag and ciphertext of a 64-byte hash: an authenticator's 80 bytes.
 pub(super) fn seal_hash(secret: &SharedSecret, nonce: &Nonce, hash: &[u8; 64]) -> [u8; 80] {
     let mut sealed = [0; 80];
-    if let Some((tag, cipher)) = sealed.split_first_chunk_mut() {
-        #[expect(clippy::expect_used, reason = "fails only if the lengths differ; both are 64")]
-        crypto_secretbox_detached(cipher, tag, hash, nonce, &box_key(secret)).expect("equal lengths");
+    if let Some((_, text)) = sealed.split_first_chunk_mut::<TAG>() {
+        text.copy_from_slice(hash);
     }
+    seal_in_place(secret, nonce, &mut sealed);
     sealed
 }

@@ -1,6 +1,8 @@
 //! Hash functions.
 
-use hkdf::Hkdf;
+use std::sync::LazyLock;
+
+use hkdf::HkdfExtract;
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 use sha3::{Sha3_256, Sha3_384};
@@ -52,8 +54,12 @@ pub fn sender_id_from_corr(corr: &CorrId) -> [u8; 24] {
 #[must_use]
 pub fn hkdf_sha512<const N: usize>(salt: &[u8], ikm: &[u8], info: &[u8]) -> [u8; N] {
     const { assert!(N <= 255 * 64, "HKDF gives at most 255 blocks") };
+    /// Keys of blocks are made without salt, one for each block: what does not depend on them is hashed once.
+    static WITHOUT_SALT: LazyLock<HkdfExtract<Sha512>> = LazyLock::new(|| HkdfExtract::new(None));
+    let mut extract = if salt.is_empty() { WITHOUT_SALT.clone() } else { HkdfExtract::new(Some(salt)) };
+    extract.input_ikm(ikm);
     let mut out = [0; N];
     #[expect(clippy::expect_used, reason = "fails only above the length that is asserted at compile time")]
-    Hkdf::<Sha512>::new(Some(salt), ikm).expand(info, &mut out).expect("length checked above");
+    extract.finalize().1.expand(info, &mut out).expect("length checked above");
     out
 }

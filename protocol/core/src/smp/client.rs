@@ -22,7 +22,7 @@ use crate::crypto::keys::AuthSecretKey;
 use crate::transport::{
     Agreed, BLOCK_SIZE, BatchError, BlockError, ClientHandshake, HandshakeError, RouterHello,
     ServiceCredentials, ServiceReply, ServiceSigner, TransmissionError, Unsigned, authorize_by_service,
-    content, first_block, read_transmission, unpack,
+    first_block, read_transmission, unpack,
 };
 use crate::wire::{CorrId, EntityId, WireError, unpad};
 use mutants::Wrong;
@@ -350,8 +350,7 @@ impl Client {
             return wrong.block(agreed, &items).ok();
         }
         // What fits into no block was refused when the request was made.
-        let content = content(items.iter().map(|(_, item)| item.as_slice())).ok()?;
-        agreed.codec.seal(&content).ok()
+        agreed.codec.seal_batch(items.iter().map(|(_, item)| item.as_slice())).ok()
     }
 
     /// The next thing learnt.

@@ -31,15 +31,18 @@ pub fn pack(items: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, BatchError> {
     if let Some(large) = items.iter().find(|item| 3 + item.len() > MAX_CONTENT) {
         return Err(BatchError::TooLarge(large.len()));
     }
-    let mut contents = Vec::new();
+    batches(items).map(|batch| content(batch.iter().map(Vec::as_slice))).collect()
+}
+
+/// The transmissions as [`pack`] puts them into blocks. One that fits into no block is among them.
+pub fn batches(items: &[Vec<u8>]) -> impl Iterator<Item = &[Vec<u8>]> {
     let mut rest = items;
-    while !rest.is_empty() {
+    std::iter::from_fn(move || {
         let first = first_block(rest.iter().map(Vec::len));
-        let (block, others) = rest.split_at_checked(first).unwrap_or((rest, &[]));
-        contents.push(content(block.iter().map(Vec::as_slice))?);
+        let (batch, others) = rest.split_at_checked(first)?;
         rest = others;
-    }
-    Ok(contents)
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 /// How many of the transmissions with these lengths the first block takes when all are packed. At least one, unless
@@ -65,11 +68,20 @@ pub fn first_block(lengths: impl DoubleEndedIterator<Item = usize>) -> usize {
 pub fn content<'a>(items: impl ExactSizeIterator<Item = &'a [u8]>) -> Result<Vec<u8>, BatchError> {
     // A content that is not full is never long: growing it costs less than measuring the items first.
     let mut out = Vec::with_capacity(MAX_CONTENT);
+    put_batch(&mut out, items)?;
+    Ok(out)
+}
+
+/// Appends what [`content`] gives.
+pub(super) fn put_batch<'a>(
+    out: &mut Vec<u8>,
+    items: impl ExactSizeIterator<Item = &'a [u8]>,
+) -> Result<(), BatchError> {
     out.push(u8::try_from(items.len()).unwrap_or(u8::MAX));
     for item in items {
-        put_large(&mut out, item).map_err(|_| BatchError::TooLarge(item.len()))?;
+        put_large(out, item).map_err(|_| BatchError::TooLarge(item.len()))?;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// The content of a block that carries one transmission.

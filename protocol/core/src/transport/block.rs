@@ -1,17 +1,21 @@
 //! Blocks: everything on the wire is exactly [`BLOCK_SIZE`] bytes (TR-12), padded, and from version 11 on
 //! encrypted with a key that steps with every block (TR-23, TR-24).
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
-use crate::crypto::boxes;
+use super::batch::put_batch;
+use crate::crypto::CryptoError;
+use crate::crypto::boxes::{TAG, open_padded_in_place, seal_in_place};
 use crate::crypto::chain::ChainKey;
-use crate::wire::{WireError, pad, unpad, unpad_in_place};
+use crate::wire::{WireError, pad_what, unpad};
 
 /// Bytes of a block on the wire.
 pub const BLOCK_SIZE: usize = 16384;
 
-/// The padded content of an encrypted block: what remains beside the 16-byte tag.
-const SEALED_CONTENT: usize = BLOCK_SIZE - 16;
+/// The padded content of an encrypted block: what remains beside the tag.
+const SEALED_CONTENT: usize = BLOCK_SIZE - TAG;
 
 /// The most bytes of content that any block can carry: an unencrypted one, less its length prefix.
 pub const MAX_CONTENT: usize = BLOCK_SIZE - 2;
@@ -68,27 +72,57 @@ impl BlockCodec {
 
     /// The block that carries `content`.
     pub fn seal(&mut self, content: &[u8]) -> Result<Vec<u8>, BlockError> {
+        self.seal_what(|block| {
+            block.extend_from_slice(content);
+            Ok(())
+        })
+    }
+
+    /// The block that carries 1 to 255 transmissions: what [`BlockCodec::seal`] makes of their
+    /// [`content`](super::content), with less copying.
+    pub fn seal_batch<'a>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) -> Result<Vec<u8>, BlockError> {
+        self.seal_what(|block| put_batch(block, items).map_err(|_| WireError::TooLong))
+    }
+
+    /// The block that carries what `put` appends: written once, and encrypted where it stands.
+    fn seal_what(
+        &mut self,
+        put: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
+    ) -> Result<Vec<u8>, BlockError> {
+        let mut block = Vec::with_capacity(BLOCK_SIZE);
         match &mut self.chains {
-            None => Ok(pad(content, BLOCK_SIZE)?),
+            None => pad_what(&mut block, BLOCK_SIZE, put)?,
             Some(chains) => {
-                let padded = pad(content, SEALED_CONTENT)?;
+                block.resize(TAG, 0);
+                pad_what(&mut block, SEALED_CONTENT, put)?;
                 let (key, nonce) = chains.send.step();
-                Ok(boxes::seal(&key, &nonce, &padded))
+                seal_in_place(&key, &nonce, &mut block);
             }
         }
+        Ok(block)
     }
 
     /// The content of a received block.
     pub fn open(&mut self, block: &[u8]) -> Result<Vec<u8>, BlockError> {
+        self.open_owned(Cow::Borrowed(block))
+    }
+
+    /// The same. A block that is given away is decrypted where it stands.
+    pub fn open_owned(&mut self, block: Cow<'_, [u8]>) -> Result<Vec<u8>, BlockError> {
         if block.len() != BLOCK_SIZE {
             return Err(BlockError::Size(block.len()));
         }
         match &mut self.chains {
-            None => Ok(unpad(block)?.to_vec()),
+            None => Ok(unpad(&block)?.to_vec()),
             Some(chains) => {
                 let (key, nonce) = chains.receive.step();
-                let padded = boxes::open(&key, &nonce, block).map_err(|_| BlockError::Decrypt)?;
-                Ok(unpad_in_place(padded)?)
+                open_padded_in_place(&key, &nonce, block.into_owned()).map_err(|error| match error {
+                    CryptoError::Padding(error) => BlockError::Padding(error),
+                    _ => BlockError::Decrypt,
+                })
             }
         }
     }

@@ -11,7 +11,7 @@ mod handshake;
 mod service;
 mod transmission;
 
-pub use batch::{BATCH_BUDGET, BatchError, content, first_block, pack, pack_one, unpack};
+pub use batch::{BATCH_BUDGET, BatchError, batches, content, first_block, pack, pack_one, unpack};
 pub use block::{BLOCK_SIZE, BlockCodec, BlockError, MAX_CONTENT};
 pub(crate) use handshake::agree;
 pub use handshake::{

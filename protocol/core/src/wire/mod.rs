@@ -13,7 +13,7 @@ mod write;
 
 pub use address::{DEFAULT_PORT, Host, RouterAddress, base64url, base64url_decode};
 pub use ids::{CorrId, EntityId, LinkId, MsgId};
-pub(crate) use pad::unpad_in_place;
+pub(crate) use pad::pad_what;
 pub use pad::{PADDING, pad, unpad};
 pub use queue_address::{CLIENT_VERSIONS, QueueAddress, QueueMode};
 pub use read::Reader;

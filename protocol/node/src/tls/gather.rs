@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const AHEAD: usize = 32 * 1024;
 
 thread_local! {
-    /// Where all streams of a thread read to. Only what TLS does not take at once is kept with the connection.
-    static ARRIVED: RefCell<Box<[u8]>> = RefCell::new(vec![0; AHEAD].into());
+    /// Where a thread's streams read to, in turn: mostly TLS takes all at once. A stream from which it does not keeps the
+    /// memory, and the next one gets new.
+    static SPARE: Cell<Box<[u8]>> = Cell::default();
 }
 
 /// The stream below a TLS session.
@@ -24,14 +25,15 @@ thread_local! {
 #[derive(Debug)]
 pub struct Gather<S> {
     inner: S,
-    /// What was read and TLS has not asked for: the part from `taken` on. It has no memory while it is empty.
-    ahead: Vec<u8>,
+    /// What was read and TLS has not asked for is the part from `taken` to `read`. It has no memory while that is empty.
+    ahead: Box<[u8]>,
     taken: usize,
+    read: usize,
 }
 
 impl<S> Gather<S> {
     pub(super) fn new(inner: S) -> Self {
-        Self { inner, ahead: Vec::new(), taken: 0 }
+        Self { inner, ahead: Box::default(), taken: 0, read: 0 }
     }
 
     /// The stream that was given to the handshake.
@@ -54,21 +56,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gather<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(ahead @ [_, ..]) = this.ahead.get(this.taken..) {
-            this.taken += fill(buffer, ahead);
-            if this.taken == this.ahead.len() {
-                (this.ahead, this.taken) = (Vec::new(), 0);
+        let mut polled = Poll::Ready(Ok(()));
+        if this.taken == this.read {
+            this.ahead = SPARE.take();
+            if this.ahead.is_empty() {
+                this.ahead = vec![0; AHEAD].into();
             }
-            return Poll::Ready(Ok(()));
+            let mut arrived = ReadBuf::new(&mut this.ahead);
+            polled = Pin::new(&mut this.inner).poll_read(context, &mut arrived);
+            (this.taken, this.read) = (0, arrived.filled().len());
         }
-        ARRIVED.with_borrow_mut(|arrived| {
-            let mut arrived = ReadBuf::new(arrived);
-            let polled = Pin::new(&mut this.inner).poll_read(context, &mut arrived);
-            let bytes = arrived.filled();
-            let given = fill(buffer, bytes);
-            this.ahead.extend_from_slice(bytes.get(given..).unwrap_or_default());
-            polled
-        })
+        this.taken += fill(buffer, this.ahead.get(this.taken..this.read).unwrap_or_default());
+        if this.taken == this.read {
+            SPARE.set(std::mem::take(&mut this.ahead));
+        }
+        polled
     }
 }
 

@@ -1,5 +1,6 @@
 //! Transport sessions: the handshake, blocks in and out, and what waits to be written.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,7 +13,7 @@ use crate::observe::{Layer, Seen, SessionNo, Sight};
 use crate::smp::error::SmpError;
 use crate::smp::response::Response;
 use crate::transport::{
-    Agreed, BLOCK_SIZE, ClientGreeted, HandshakeError, MAX_CONTENT, RouterHandshake, ServiceReply, pack,
+    Agreed, BLOCK_SIZE, ClientGreeted, HandshakeError, MAX_CONTENT, RouterHandshake, ServiceReply, batches,
     read_transmission, response_head, unpack,
 };
 use crate::wire::{CorrId, EntityId, MsgId, WireError, pad};
@@ -219,10 +220,11 @@ impl Router {
         self.events.push_back(RouterEvent::Close(session));
     }
 
-    /// A block arrived on a session.
-    pub fn block(&mut self, session: SessionNo, block: &[u8], now: u64) {
+    /// A block arrived on a session. One that is given away is decrypted where it stands.
+    pub fn block<'a>(&mut self, session: SessionNo, block: impl Into<Cow<'a, [u8]>>, now: u64) {
+        let block = block.into();
         if self.relays.is_open(session) {
-            self.relay_block(session, block, now);
+            self.relay_block(session, &block, now);
             return;
         }
         let Some(peer) = self.sessions.get_mut(&session) else { return };
@@ -232,14 +234,14 @@ impl Router {
             State::Closing => return,
             State::Handshake { handshake, .. } => {
                 let greeted = match &self.wrong {
-                    None => handshake.client_hello(block),
-                    Some(wrong) => wrong.client_hello(handshake, block),
+                    None => handshake.client_hello(&block),
+                    Some(wrong) => wrong.client_hello(handshake, &block),
                 };
                 return self.greeted(session, greeted, now);
             }
             State::Open(open) => match &self.wrong {
-                None => open.agreed.codec.open(block),
-                Some(wrong) => wrong.open(&mut open.agreed.codec, block),
+                None => open.agreed.codec.open_owned(block),
+                Some(wrong) => wrong.open(&mut open.agreed.codec, &block),
             },
         };
         match content {
@@ -406,19 +408,17 @@ impl Router {
             items.push(item);
         }
         self.sights.append(&mut seen);
-        let contents = match &self.wrong {
-            None => pack(&items),
-            Some(wrong) => wrong.pack(&items),
-        };
-        for content in contents.unwrap_or_default() {
-            let sealed = match &self.wrong {
-                None => open.agreed.codec.seal(&content),
-                Some(wrong) => wrong.seal(&mut open.agreed.codec, &content),
-            };
-            if let Ok(block) = sealed {
-                peer.blocks.push_back((needed, block));
-                self.writable.insert(session);
+        let codec = &mut open.agreed.codec;
+        let blocks: Vec<_> = match &self.wrong {
+            None => batches(&items).map(|batch| codec.seal_batch(batch.iter().map(Vec::as_slice))).collect(),
+            Some(wrong) => {
+                let contents = wrong.pack(&items).unwrap_or_default();
+                contents.iter().map(|content| wrong.seal(codec, content)).collect()
             }
+        };
+        for block in blocks.into_iter().flatten() {
+            peer.blocks.push_back((needed, block));
+            self.writable.insert(session);
         }
     }
 
