@@ -1,7 +1,7 @@
 //! A load generator for one SMP router over loopback TLS: round trips, subscriptions, and what the router's memory holds.
 //!
 //! `cargo bench --bench load`; `-- --help` shows the options. The router is a process of its own (this program again, as
-//! `--router`) with one thread and its queues in memory; the generator is this process, with one thread too. Both report
+//! `--router`) with one thread and its queues in memory, or with a durable store and its thread; the generator is this process, with one thread too. Both report
 //! the processor time they used, so that a busy machine does not hide what a round trip costs.
 
 #![allow(
@@ -22,6 +22,7 @@ mod router;
 mod subscriptions;
 
 use std::future::Future;
+use std::path::PathBuf;
 
 const HELP: &str = "\
 cargo bench --bench load -- [OPTIONS]
@@ -33,7 +34,9 @@ cargo bench --bench load -- [OPTIONS]
   --seconds N            how long each measurement of round trips takes [default: 5]
   --idle N               idle connections whose memory is measured [default: 1000]
   --queues N             queues that are made, subscribed to and measured, in thousands [default: 20000]
-  --messages N           messages that are stored and measured, in hundreds [default: 5000]";
+  --messages N           messages that are stored and measured, in hundreds [default: 5000]
+  --store DIR            the router has its queues in a durable store, a file in this directory that is removed afterwards
+                         [default: in memory]";
 
 /// What to measure.
 struct Options {
@@ -45,6 +48,7 @@ struct Options {
     idle: usize,
     queues: usize,
     messages: usize,
+    store: Option<PathBuf>,
 }
 
 impl Options {
@@ -58,6 +62,7 @@ impl Options {
             idle: 1000,
             queues: 20_000,
             messages: 5000,
+            store: None,
         };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
@@ -77,6 +82,7 @@ impl Options {
                 "--idle" => options.idle = number()?,
                 "--queues" => options.queues = number()?,
                 "--messages" => options.messages = number()?,
+                "--store" => options.store = Some(PathBuf::from(value)),
                 _ => return Err(format!("{arg}: no such option\n{HELP}")),
             }
         }
@@ -97,8 +103,8 @@ fn block_on<F: Future>(work: F) -> F::Output {
 fn main() {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
-        Some("--router") => return block_on(router::serve(false)),
-        Some("--tls-only") => return block_on(router::serve(true)),
+        Some("--router") => return block_on(router::serve(false, args.next().map(PathBuf::from))),
+        Some("--tls-only") => return block_on(router::serve(true, None)),
         Some("--help") => return println!("{HELP}"),
         _ => {}
     }
@@ -110,7 +116,7 @@ fn main() {
         block_on(rounds::measure(&options));
     }
     if options.asks_for("subscriptions") {
-        block_on(subscriptions::measure(options.queues));
+        block_on(subscriptions::measure(&options));
     }
     if options.asks_for("memory") {
         block_on(memory::measure(&options));

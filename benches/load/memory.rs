@@ -1,5 +1,6 @@
 //! What the router's process holds for idle connections, queues and stored messages.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sxlab_node::world::{RealWorld, World};
@@ -9,9 +10,10 @@ use crate::client::{Connection, corr};
 use crate::process::RouterProcess;
 
 pub(crate) async fn measure(options: &Options) {
-    connections(options.idle).await;
+    let store = options.store.as_deref();
+    connections(options.idle, store).await;
     if options.queues >= 1000 && options.messages >= 100 {
-        queues(options.queues, options.messages).await;
+        queues(options.queues, options.messages, store).await;
     }
 }
 
@@ -20,8 +22,8 @@ async fn settle() {
     tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
-async fn connections(count: usize) {
-    let tls_only = RouterProcess::start(true);
+async fn connections(count: usize, store: Option<&Path>) {
+    let tls_only = RouterProcess::tls_only();
     let mut kept = vec![Connection::tls(&tls_only).await];
     settle().await;
     let before = tls_only.resident();
@@ -33,7 +35,7 @@ async fn connections(count: usize) {
     drop(kept);
     drop(tls_only);
 
-    let router = RouterProcess::start(false);
+    let router = RouterProcess::start(store);
     let mut rng = RealWorld.rng();
     let mut kept = vec![Connection::open(&router, &mut rng).await];
     settle().await;
@@ -52,8 +54,8 @@ async fn connections(count: usize) {
     );
 }
 
-async fn queues(count: usize, messages: usize) {
-    let router = RouterProcess::start(false);
+async fn queues(count: usize, messages: usize, store: Option<&Path>) {
+    let router = RouterProcess::start(store);
     let mut rng = RealWorld.rng();
     let (connection, mut incoming) = Connection::open(&router, &mut rng).await;
     let queues = incoming.make(1000, &mut rng).await;

@@ -57,13 +57,13 @@ pub(crate) async fn measure(options: &Options) {
     );
     for &body in &options.body {
         for &connections in &options.connections {
-            run(connections, options.window.max(connections), body, options.seconds).await;
+            run(connections, options.window.max(connections), body, options).await;
         }
     }
 }
 
-async fn run(connections: usize, window: usize, body: usize, seconds: u64) {
-    let router = RouterProcess::start(false);
+async fn run(connections: usize, window: usize, body: usize, options: &Options) {
+    let router = RouterProcess::start(options.store.as_deref());
     let mut rng = RealWorld.rng();
     let mut ends = Vec::new();
     for _ in 0..connections {
@@ -116,7 +116,7 @@ async fn run(connections: usize, window: usize, body: usize, seconds: u64) {
     let (begun, done) = (Instant::now(), load.done.get());
     let (router_cpu, own) = (router.cpu(), own_cpu());
     load.latencies.borrow_mut().clear();
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
     let (rounds, wall) = (load.done.get() - done, begun.elapsed());
     let each = |before: u64, after: u64| (after - before) as f64 / 1000.0 / rounds as f64;
     let mut latencies = load.latencies.take();

@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sxlab_node::identity::RouterIdentity;
 use sxlab_node::router::{ConnectionLimits, RouterNode};
+use sxlab_node::store::Store;
 use sxlab_node::tls::{Acceptor, Entropy, SMP_ALPN};
 use sxlab_node::world::{RealWorld, World};
 use sxlab_protocol::smp::router::{QueueStore, RouterConfig};
@@ -13,8 +15,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 /// Serves until the standard input ends, which it does with the parent. The first line of the standard output is the
-/// port and the identity in hex. With `tls_only` connections get as far as TLS, and nothing else is kept for them.
-pub(crate) async fn serve(tls_only: bool) {
+/// port and the identity in hex. The queues are in the store of this path, or in memory. With `tls_only` connections get as far as
+/// TLS, and nothing else is kept for them.
+pub(crate) async fn serve(tls_only: bool, store: Option<PathBuf>) {
     std::thread::spawn(|| {
         let mut rest = Vec::new();
         let _ = std::io::stdin().read_to_end(&mut rest);
@@ -31,8 +34,15 @@ pub(crate) async fn serve(tls_only: bool) {
     }
     let config = RouterConfig { queue_quota: 1_000_000, ..RouterConfig::default() };
     let limits = ConnectionLimits { accepted: 100_000, ..ConnectionLimits::default() };
-    let store = QueueStore::default();
-    let node = RouterNode::with_limits(RealWorld, &identity, config, store, None, limits).unwrap();
+    let node = match store {
+        None => RouterNode::with_limits(RealWorld, &identity, config, QueueStore::default(), None, limits)
+            .unwrap(),
+        Some(path) => {
+            let (store, queues) = Store::open(&path, &identity.identity_hash()).unwrap();
+            let writer = store.in_background().unwrap();
+            RouterNode::with_store(RealWorld, &identity, config, queues, writer, None, limits).unwrap()
+        }
+    };
     node.serve(&listener).await.unwrap();
 }
 

@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use sxlab_node::world::{RealWorld, World};
 
+use crate::Options;
 use crate::client::{Connection, corr};
 use crate::process::{RouterProcess, own_cpu};
 
-pub(crate) async fn measure(count: usize) {
-    let router = RouterProcess::start(false);
+pub(crate) async fn measure(options: &Options) {
+    let count = options.queues;
+    let router = RouterProcess::start(options.store.as_deref());
     let mut rng = RealWorld.rng();
     let (_, mut incoming) = Connection::open(&router, &mut rng).await;
     let (begun, cpu) = (Instant::now(), router.cpu());
