@@ -22,7 +22,7 @@ use sxlab_protocol::crypto::boxes::random_nonce;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
 use sxlab_protocol::observe::SessionNo;
 use sxlab_protocol::smp::client::{Client, ClientEvent};
-use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue};
 use sxlab_protocol::smp::envelope::{ClientMessage, Envelope, MessageBody};
 use sxlab_protocol::smp::forward::Relay;
 use sxlab_protocol::smp::response::Response;
@@ -200,14 +200,7 @@ impl Conversation {
         let recipient_key = AuthSecretKey::generate(KeyType::Ed25519, &mut rng);
         let sender_key = AuthSecretKey::generate(KeyType::X25519, &mut rng);
         let dh = X25519Secret::generate(&mut rng);
-        let new = Command::New(Box::new(NewQueue {
-            auth_key: recipient_key.public(),
-            dh_key: dh.public(),
-            password: None,
-            subscribe: true,
-            queue: QueueRequest::Messaging(None),
-            notifier: None,
-        }));
+        let new = Command::New(Box::new(NewQueue::messaging(recipient_key.public(), dh.public())));
         let Response::Ids(ids) = net.request(recipient, &EntityId::EMPTY, &new, Some(&recipient_key)) else {
             panic!("no queue")
         };

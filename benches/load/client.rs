@@ -10,7 +10,7 @@ use sxlab_node::world::{RealWorld, World};
 use sxlab_protocol::crypto::boxes::nonce_from_corr;
 use sxlab_protocol::crypto::keys::{Ed25519Secret, X25519Secret};
 use sxlab_protocol::crypto::{SharedSecret, authenticator};
-use sxlab_protocol::smp::command::{Command, NewQueue, QueueRequest};
+use sxlab_protocol::smp::command::{Command, NewQueue};
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::transport::{Agreed, BLOCK_SIZE, ClientHandshake, SUPPORTED, content, unpack};
 use sxlab_protocol::wire::{CorrId, EntityId, Reader, put_short};
@@ -217,12 +217,8 @@ impl Incoming {
         for number in 0..count {
             let (key, dh) = (Ed25519Secret::generate(rng), X25519Secret::generate(rng));
             let command = Command::New(Box::new(NewQueue {
-                auth_key: key.public().into(),
-                dh_key: dh.public(),
-                password: None,
                 subscribe: false,
-                queue: QueueRequest::Messaging(None),
-                notifier: None,
+                ..NewQueue::messaging(key.public().into(), dh.public())
             }));
             let mut bytes = Vec::new();
             command.encode(&layout, &mut bytes).unwrap();

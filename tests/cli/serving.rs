@@ -5,7 +5,7 @@ use std::fs;
 use sxlab_node::client::{Event, Session};
 use sxlab_node::world::{RealWorld, World};
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
-use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue};
 use sxlab_protocol::smp::response::{QueueIds, Response};
 use sxlab_protocol::transport::SUPPORTED;
 use sxlab_protocol::wire::{EntityId, base64url};
@@ -27,14 +27,8 @@ async fn session(address: &str) -> (Session<RealWorld>, Receiver<Event>) {
 async fn queue(session: &Session<RealWorld>) -> (QueueIds, AuthSecretKey) {
     let mut rng = RealWorld.rng();
     let key = AuthSecretKey::generate(KeyType::Ed25519, &mut rng);
-    let command = Command::New(Box::new(NewQueue {
-        auth_key: key.public(),
-        dh_key: X25519Secret::generate(&mut rng).public(),
-        password: None,
-        subscribe: true,
-        queue: QueueRequest::Messaging(None),
-        notifier: None,
-    }));
+    let command =
+        Command::New(Box::new(NewQueue::messaging(key.public(), X25519Secret::generate(&mut rng).public())));
     match session.request(EntityId::EMPTY, &command, Some(&key)).await.unwrap() {
         Response::Ids(ids) => (*ids, key),
         other => panic!("{other:?}"),

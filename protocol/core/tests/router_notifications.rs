@@ -14,7 +14,7 @@ use common::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, SharedSecret, X25519Secret};
-use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, NotifierKeys, QueueRequest};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, NotifierKeys};
 use sxlab_protocol::smp::envelope::NotificationMeta;
 use sxlab_protocol::smp::error::{BlockingInfo, BlockingReason};
 use sxlab_protocol::smp::response::{NotifierIds, Response};
@@ -150,12 +150,8 @@ fn credentials_in_new_do_what_nkey_does() {
         let [a, n, c] = w.clients(version);
         let (key, nk) = (key(KeyType::X25519, 1), key(KeyType::Ed25519, 2));
         let command = Command::New(Box::new(NewQueue {
-            auth_key: key.public(),
-            dh_key: dh().public(),
-            password: None,
-            subscribe: true,
-            queue: QueueRequest::Messaging(None),
             notifier: Some(keys(&nk)),
+            ..NewQueue::messaging(key.public(), dh().public())
         }));
         let corr = w.post(a, &EntityId::EMPTY, &command, Some(&key));
         w.drive();

@@ -14,7 +14,7 @@ use common::certificates::service;
 use common::*;
 use sxlab_protocol::crypto::hash::md5;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, Ed25519Secret, KeyType, X25519Secret};
-use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, NotifierKeys, QueueRequest, ServiceQueues};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, NotifierKeys, ServiceQueues};
 use sxlab_protocol::smp::error::{HandshakeFailure, TransportError};
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::smp::router::{Router, RouterConfig, RouterEvent};
@@ -207,14 +207,7 @@ fn a_client_presents_itself_as_a_service_from_the_version_of_its_role_on() {
 
 fn new_command(key: &AuthSecretKey, subscribe: bool, version: u16) -> Vec<u8> {
     let dh_key = X25519Secret::from_bytes([9; 32]).public();
-    let new = NewQueue {
-        auth_key: key.public(),
-        dh_key,
-        password: None,
-        subscribe,
-        queue: QueueRequest::Messaging(None),
-        notifier: None,
-    };
+    let new = NewQueue { subscribe, ..NewQueue::messaging(key.public(), dh_key) };
     let mut out = Vec::new();
     Command::New(Box::new(new)).encode(&Layout::of(version), &mut out).unwrap();
     out

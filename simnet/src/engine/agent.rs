@@ -8,7 +8,7 @@ use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 use sxlab_node::client::{Event, Session, SessionError};
 use sxlab_node::world::World;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
-use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue};
 use sxlab_protocol::smp::envelope::MessageBody;
 use sxlab_protocol::smp::error::{ProxyError, SmpError};
 use sxlab_protocol::smp::forward::Relay;
@@ -165,14 +165,7 @@ impl Agent {
             let key = AuthSecretKey::generate(KeyType::Ed25519, &mut *rng);
             (key, X25519Secret::generate(&mut *rng), X25519Secret::generate(&mut *rng))
         };
-        let new = NewQueue {
-            auth_key: key.public(),
-            dh_key: dh.public(),
-            password: None,
-            subscribe: true,
-            queue: QueueRequest::Messaging(None),
-            notifier: None,
-        };
+        let new = NewQueue::messaging(key.public(), dh.public());
         let session = self.session(router).await?;
         let command = Command::New(Box::new(new));
         let Response::Ids(ids) = session.request(EntityId::EMPTY, &command, Some(&key)).await? else {

@@ -107,6 +107,15 @@ pub struct NewQueue {
     pub notifier: Option<NotifierKeys>,
 }
 
+impl NewQueue {
+    /// A messaging queue, subscribed to at once, with neither password nor link nor notifications.
+    #[must_use]
+    pub fn messaging(auth_key: AuthPublicKey, dh_key: X25519Public) -> Self {
+        let queue = QueueRequest::Messaging(None);
+        NewQueue { auth_key, dh_key, password: None, subscribe: true, queue, notifier: None }
+    }
+}
+
 /// What a new queue is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueRequest {

@@ -11,7 +11,7 @@ use sxlab_node::world::World;
 use sxlab_protocol::crypto::SharedSecret;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
 use sxlab_protocol::smp::client::{Client, ClientEvent};
-use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue};
 use sxlab_protocol::smp::envelope::MessageBody;
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::smp::router::{QueueStore, Router, RouterConfig};
@@ -162,14 +162,7 @@ impl<W: World> Party<W> {
         let mut rng = self.world.rng();
         let key = AuthSecretKey::generate(KeyType::Ed25519, &mut rng);
         let dh = X25519Secret::generate(&mut rng);
-        let new = Command::New(Box::new(NewQueue {
-            auth_key: key.public(),
-            dh_key: dh.public(),
-            password: None,
-            subscribe: true,
-            queue: QueueRequest::Messaging(None),
-            notifier: None,
-        }));
+        let new = Command::New(Box::new(NewQueue::messaging(key.public(), dh.public())));
         match self.session.request(EntityId::EMPTY, &new, Some(&key)).await {
             Ok(Response::Ids(ids)) => {
                 let secret = dh.dh(&ids.dh_key);

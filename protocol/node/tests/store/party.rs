@@ -10,7 +10,7 @@ use sxlab_node::store::Store;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Public, X25519Secret};
 use sxlab_protocol::observe::SessionNo;
 use sxlab_protocol::smp::client::{Client, ClientEvent};
-use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, NotifierKeys, QueueRequest};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, NotifierKeys};
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::smp::router::{Change, Content, QueueStore, Record, Router, RouterConfig, Status};
 use sxlab_protocol::transport::{ClientHandshake, RouterCredentials};
@@ -229,12 +229,8 @@ impl Party {
         let kind = below(&mut self.chance, 20);
         if self.queues.is_empty() || (kind == 0 && self.queues.len() < 5) {
             let new = NewQueue {
-                auth_key: self.key.public(),
-                dh_key: dh_key(),
-                password: None,
                 subscribe: kind.is_multiple_of(2),
-                queue: QueueRequest::Messaging(None),
-                notifier: None,
+                ..NewQueue::messaging(self.key.public(), dh_key())
             };
             return self.request(0, &EntityId::EMPTY, &Command::New(Box::new(new)), true, Asked::New);
         }

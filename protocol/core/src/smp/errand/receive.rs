@@ -6,7 +6,7 @@ use super::{Ask, Errand, ErrandError, Step, Told, accepted};
 use crate::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
 use crate::crypto::{CryptoError, SharedSecret};
 use crate::smp::client::ClientMutant;
-use crate::smp::command::{Command, NewQueue, QueueRequest};
+use crate::smp::command::{Command, NewQueue};
 use crate::smp::envelope::{Envelope, MessageBody};
 use crate::smp::response::{QueueIds, Response};
 use crate::smp::version::{Layout, NewForm};
@@ -161,12 +161,8 @@ impl Errand for Receive {
         Ok(match &self.next {
             Next::New => {
                 let new = NewQueue {
-                    auth_key: self.auth_key.public(),
-                    dh_key: self.router_dh.public(),
                     password: self.router.password.clone(),
-                    subscribe: true,
-                    queue: QueueRequest::Messaging(None),
-                    notifier: None,
+                    ..NewQueue::messaging(self.auth_key.public(), self.router_dh.public())
                 };
                 self.ask(EntityId::EMPTY, Command::New(Box::new(new)))
             }
