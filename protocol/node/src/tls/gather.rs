@@ -1,4 +1,4 @@
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,8 +11,23 @@ const AHEAD: usize = 32 * 1024;
 
 thread_local! {
     /// Where a thread's streams read to, in turn: mostly TLS takes all at once. A stream from which it does not keeps the
-    /// memory, and the next one gets new.
-    static SPARE: Cell<Box<[u8]>> = Cell::default();
+    /// memory until it has, and the next one gets other.
+    static SPARE: RefCell<Vec<Box<[u8]>>> = RefCell::default();
+}
+
+/// How many pieces of memory a thread keeps for its streams: 256 KiB.
+const SPARES: usize = 8;
+
+fn lend() -> Box<[u8]> {
+    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; AHEAD].into())
+}
+
+fn give_back(memory: Box<[u8]>) {
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() < SPARES {
+            spare.push(memory);
+        }
+    });
 }
 
 /// The stream below a TLS session.
@@ -58,17 +73,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gather<S> {
         let this = self.get_mut();
         let mut polled = Poll::Ready(Ok(()));
         if this.taken == this.read {
-            this.ahead = SPARE.take();
-            if this.ahead.is_empty() {
-                this.ahead = vec![0; AHEAD].into();
-            }
+            this.ahead = lend();
             let mut arrived = ReadBuf::new(&mut this.ahead);
             polled = Pin::new(&mut this.inner).poll_read(context, &mut arrived);
             (this.taken, this.read) = (0, arrived.filled().len());
         }
         this.taken += fill(buffer, this.ahead.get(this.taken..this.read).unwrap_or_default());
         if this.taken == this.read {
-            SPARE.set(std::mem::take(&mut this.ahead));
+            give_back(std::mem::take(&mut this.ahead));
         }
         polled
     }
