@@ -73,6 +73,10 @@ pub(crate) struct SmpArgs {
     /// All randomness of the suite follows from it [default: 1 on virtual time, else another one each time].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// After the cases, play our flows on the same router, each at the greatest of the versions that it has, and write what
+    /// comes back into this directory, as `sxlab conform record` does. It is made whole or not at all.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["client", "mutants", "list"])]
+    record: Option<PathBuf>,
     /// Write JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -124,6 +128,9 @@ fn smp(args: &SmpArgs) -> Outcome {
     for path in outputs.into_iter().flatten().filter(|path| path.as_os_str() != "-") {
         files::can_be_written(path)?;
     }
+    if let Some(path) = &args.record {
+        record::can_be_made(path)?;
+    }
     let earlier = args.with.iter().map(|path| files::report(path)).collect::<Result<Vec<_>, _>>()?;
     let under_test = if args.client { args.target.open_client()? } else { args.target.open()? };
     let target = under_test.target();
@@ -155,8 +162,18 @@ fn smp(args: &SmpArgs) -> Outcome {
         let reports: Vec<Report> = std::iter::once(report).chain(earlier).collect();
         files::write(path, html::render(&catalogue, &reports).as_bytes())?;
     }
+    let recorded = match &args.record {
+        Some(path) => {
+            let said = |line: String| {
+                output::note(line);
+                Ok(())
+            };
+            record::record(&record::newest(args.versions)?, target, plan.seed, path, said)
+        }
+        None => Ok(()),
+    };
     match conclusion {
-        Conclusion::Passed => Ok(()),
+        Conclusion::Passed => recorded,
         Conclusion::Failed => Err(Failure::new(Exit::Failures, "not everything that is required passed")),
         Conclusion::Unreachable => Err(Failure::new(Exit::Unreachable, "the target was lost during the run")),
         Conclusion::Broken => Err(Failure::new(Exit::Bug, "cases ended in errors of the suite")),

@@ -1,11 +1,14 @@
 //! `sxlab conform record`: our flows played on a target and written down.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::Value;
 use sxlab_conformance::Versions;
 use sxlab_conformance::record::{Played, Script, flows, play};
 use sxlab_conformance::runner::reach;
+use sxlab_conformance::target::Target;
 
 use super::under_test::TargetArgs;
 use super::{files, recordings};
@@ -17,7 +20,7 @@ use crate::output;
 /// The recordings hold the secrets of the clients that took part, and nothing else that is secret.
 #[derive(Args, Debug)]
 pub(crate) struct RecordArgs {
-    /// The directory to make, with a file for each flow and version.
+    /// The directory to make, with a file for each flow and version; an empty one may be there.
     #[arg(value_name = "DIR", required_unless_present = "list")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -82,34 +85,77 @@ pub(super) fn run(args: &RecordArgs) -> Outcome {
         }
         return Ok(());
     };
-    let failed = |error: std::io::Error| Failure::usage(error).of(out.display());
-    if out.exists() {
-        return Err(Failure::usage("exists already").of(out.display()));
-    }
+    can_be_made(out)?;
     let under_test = args.target.open()?;
     let target = under_test.target();
     reach(target, under_test.provides(), args.seed)
         .map_err(|failure| Failure::new(Exit::Unreachable, failure).of(target.name()))?;
+    let said = |line: String| output::data(line.as_bytes());
+    record(&selected, target, args.seed, out, said)
+}
+
+/// Fails early for a directory that is somebody's already.
+pub(super) fn can_be_made(out: &Path) -> Outcome {
+    let refused = |what: &str| Err(Failure::usage(what).of(out.display()));
+    match std::fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => refused("is not empty"),
+        Ok(false) => Ok(()),
+        Err(_) if out.exists() => refused("is no directory that can be read"),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Each of our flows, at the greatest of these versions that it has.
+pub(super) fn newest(versions: Versions) -> Result<Vec<(Script, u16)>, Failure> {
+    let all = FlowArgs { flow: Vec::new(), versions }.select()?;
+    let mut newest = BTreeMap::new();
+    for (script, version) in all {
+        // Versions come in their order.
+        newest.insert(script.name.clone(), (script, version));
+    }
+    Ok(newest.into_values().collect())
+}
+
+/// Plays flows on a target and writes what comes back into a directory: all of it, or it is not made. `said` is told what
+/// became of each.
+pub(super) fn record(
+    flows: &[(Script, u16)],
+    target: &dyn Target,
+    seed: u64,
+    out: &Path,
+    mut said: impl FnMut(String) -> Outcome,
+) -> Outcome {
     let mut all = Vec::new();
-    for (script, version) in &selected {
+    for (script, version) in flows {
         let name = recordings::name(&script.name, *version);
-        match play(script, *version, target, args.seed) {
+        match play(script, *version, target, seed) {
             Played::Recorded(recording) => {
-                output::data(format!("{name}: recorded").as_bytes())?;
+                said(format!("{name}: recorded"))?;
                 all.push((name, recording));
             }
-            Played::Skipped(reason) => output::data(format!("{name}: skipped: {reason}").as_bytes())?,
+            Played::Skipped(reason) => said(format!("{name}: skipped: {reason}"))?,
         }
     }
     if all.is_empty() {
-        return Err(Failure::new(Exit::Nothing, "all were skipped"));
+        return Err(Failure::new(Exit::Nothing, "all flows were skipped"));
     }
-    let mut beside = out.clone().into_os_string();
+    let mut beside = out.as_os_str().to_owned();
     beside.push(format!(".{}.part", std::process::id()));
     let beside = PathBuf::from(beside);
-    std::fs::create_dir_all(&beside).map_err(failed)?;
-    for (name, recording) in &all {
+    let written = write(&all, &beside, out);
+    if written.is_err() {
+        // What is left of it does no harm.
+        let _ = std::fs::remove_dir_all(&beside);
+    }
+    written
+}
+
+/// Writes beside the directory and renames.
+fn write(all: &[(String, Value)], beside: &Path, out: &Path) -> Outcome {
+    let failed = |error: std::io::Error| Failure::usage(error).of(out.display());
+    std::fs::create_dir_all(beside).map_err(failed)?;
+    for (name, recording) in all {
         files::write_json(&beside.join(format!("{name}.json")), recording)?;
     }
-    std::fs::rename(&beside, out).map_err(failed)
+    std::fs::rename(beside, out).map_err(failed)
 }

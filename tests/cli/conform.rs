@@ -42,6 +42,56 @@ async fn a_router_at_an_address_and_one_that_a_command_starts() {
     assert!(xml.contains("tests=\"15\" failures=\"0\" errors=\"0\" skipped=\"0\""), "{xml}");
 }
 
+/// How the names of the files in a directory go.
+fn files(directory: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn flows_are_recorded_compared_and_replayed_over_loopback() {
+    let directory = Scratch::new("conform-record");
+    let (here, there) = (directory.path("here"), directory.path("there"));
+    let (background, address) = router(&[]).await;
+    let flows = ["--flow", "queue", "--flow", "ack", "--flow", "syntax"];
+    let record = ["conform", "record", &there, "--target", &address];
+    let recorded = sxlab(&[&record[..], &flows].concat()).await;
+    assert_eq!(recorded.data().matches(": recorded").count(), 5, "{}", recorded.stdout);
+    assert_eq!(sxlab(&[&["conform", "record", &here, "--sim"][..], &flows].concat()).await.code, 0);
+    assert_eq!(files(&here), files(&there));
+    // What is there is not written over.
+    let refused = sxlab(&[&record[..], &flows].concat()).await;
+    assert_eq!(refused.failure(2), format!("{there}: is not empty"));
+    // The same router again makes no difference.
+    for second in [&here, &address] {
+        let compared = sxlab(&[&["conform", "diff", &there, second][..], &flows].concat()).await;
+        assert_eq!((compared.code, compared.stdout.as_str()), (0, ""), "{}", compared.stderr);
+    }
+    let replayed = sxlab(&["conform", "replay", &here, "--target", &address]).await;
+    assert_eq!(replayed.data().matches(": equal").count(), 5, "{}", replayed.stdout);
+    background.kill().await;
+    let replayed = sxlab(&["conform", "replay", &there, "--turmoil"]).await;
+    assert_eq!(replayed.data().matches(": equal").count(), 5, "{}", replayed.stdout);
+}
+
+#[tokio::test]
+async fn the_suite_records_the_flows_of_what_it_tests() {
+    let directory = Scratch::new("conform-smp-record");
+    let out = directory.path("out");
+    let recorded = sxlab(&args(&["--sim", "--json", &directory.path("sim.json"), "--record", &out])).await;
+    assert_eq!((recorded.code, recorded.data()), (0, ""), "{}", recorded.stderr);
+    let replayed = sxlab(&["conform", "replay", &format!("{out}/takeover-v20.json"), "--sim"]).await;
+    assert_eq!(replayed.data(), "takeover-v20: equal\n");
+    let all = files(&out).len();
+    assert!(all > 30, "{all}");
+    let refused = sxlab(&args(&["--sim", "--record", &out])).await;
+    assert_eq!(refused.failure(2), format!("{out}: is not empty"));
+    assert_eq!(files(&out).len(), all);
+    assert_eq!(files(&directory.path("")), ["out", "sim.json"]);
+}
+
 #[tokio::test]
 async fn cases_are_listed() {
     let listed = sxlab(&args(&["--list"])).await;
