@@ -49,9 +49,13 @@ pub(crate) struct SmpArgs {
     /// Read settings from a TOML file: each flag below is a key there, with `_` for `-`. Flags win over the file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the settings that flags, file and defaults come to, as such a file, and run nothing.
+    /// Print the settings that flags, file and defaults come to, as such a file, and run nothing. In the place of the password
+    /// and the resolver's token there is a comment if they are set: to use the file, give them again.
     #[arg(long)]
     print_config: bool,
+    /// With --print-config, print the password and the resolver's token too.
+    #[arg(long, requires = "print_config")]
+    show_secrets: bool,
     #[command(flatten)]
     settings: Settings,
     /// Hold queues in memory even if the file names a store.
@@ -94,7 +98,7 @@ fn smp(args: SmpArgs) -> Outcome {
     }
     let settings = config::whole(flags, args.config.as_deref(), args.memory)?;
     if args.print_config {
-        return output::data(config::print(&settings)?.trim_end().as_bytes());
+        return output::data(config::print(&settings, args.show_secrets)?.trim_end().as_bytes());
     }
     runtime::block_on(run::run(settings, args.seconds))
 }

@@ -76,9 +76,22 @@ fn place<T>(value: &Value<T>) -> Place {
     value.span.clone()
 }
 
-/// As a file that says the same.
-pub(crate) fn print(settings: &Settings) -> Result<String, Failure> {
-    toml::to_string(settings).map_err(|error| Failure::new(Exit::Bug, error))
+/// As a file that says the same; without `secrets` it has comments in the place of what nobody else should read.
+pub(crate) fn print(settings: &Settings, secrets: bool) -> Result<String, Failure> {
+    let mut shown = settings.clone();
+    let mut hidden = String::new();
+    if !secrets {
+        let (password, token) = (shown.password.take().is_some(), shown.resolver_token.take().is_some());
+        for (name, is_set) in [("password", password), ("resolver_token", token)] {
+            if is_set {
+                hidden.push_str("# ");
+                hidden.push_str(name);
+                hidden.push_str(": set, and not shown; --show-secrets shows it\n");
+            }
+        }
+    }
+    let file = toml::to_string(&shown).map_err(|error| Failure::new(Exit::Bug, error))?;
+    Ok(hidden + &file)
 }
 
 /// The value of a setting that has a default, which is there for the settings that [`whole`] gives.
@@ -115,8 +128,11 @@ pub(crate) fn router(settings: &Settings) -> RouterConfig {
             v.get()
         }),
         outgoing_blocks: value(settings.outgoing_blocks.as_ref(), default.outgoing_blocks, |v| v.get()),
-        notification_quota: default.notification_quota,
-        // There is no setting for a resolver yet.
+        queued_blocks: value(settings.queued_blocks.as_ref(), default.queued_blocks, |v| v.get()),
+        notification_quota: value(settings.notification_quota.as_ref(), default.notification_quota, |v| {
+            v.get()
+        }),
+        // Whoever gives the node a resolver switches it on.
         resolver: default.resolver,
         lookups: default.lookups,
         // Nobody looks.
@@ -131,7 +147,8 @@ pub(crate) fn connections(settings: &Settings) -> ConnectionLimits {
         accepted: value(settings.connections.as_ref(), default.accepted, |v| v.get()),
         tls_timeout: value(settings.tls_timeout.as_ref(), default.tls_timeout, |v| v.0),
         dial_timeout: value(settings.dial_timeout.as_ref(), default.dial_timeout, |v| v.0),
-        write_timeout: default.write_timeout,
+        write_timeout: value(settings.write_timeout.as_ref(), default.write_timeout, |v| v.0),
+        per_address: settings.connections_per_address.as_ref().map(|count| count.value.get()),
     }
 }
 
@@ -148,7 +165,7 @@ pub(crate) fn stop_timeout(settings: &Settings) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::value::{Count, Limit};
+    use crate::serve::value::{Count, Interval, Limit};
 
     #[test]
     fn the_defaults_are_those_of_the_parts() {
@@ -168,10 +185,42 @@ mod tests {
             ..Settings::default()
         };
         let settings = flags.over(Settings::defaults());
-        let printed = print(&settings).unwrap();
+        let printed = print(&settings, true).unwrap();
         let again: Settings = Checker::new(Path::new("printed"), &printed).parse().unwrap();
-        assert_eq!(print(&again).unwrap(), printed);
+        assert_eq!(print(&again, true).unwrap(), printed);
         assert_eq!(router(&again), router(&settings));
         assert_eq!(router(&again).password.as_deref(), Some("s\"e\\cret"));
+    }
+
+    #[test]
+    fn what_is_printed_without_secrets_is_a_file_too_and_says_that_they_are_set() {
+        let flags = Settings {
+            password: Some("hidden".parse().unwrap()),
+            resolver_token: Some("hidden".parse().unwrap()),
+            ..Settings::default()
+        };
+        let settings = flags.over(Settings::defaults());
+        let printed = print(&settings, false).unwrap();
+        assert!(!printed.contains("hidden"), "{printed}");
+        assert!(
+            printed.contains("# password: set") && printed.contains("# resolver_token: set"),
+            "{printed}"
+        );
+        let again: Settings = Checker::new(Path::new("printed"), &printed).parse().unwrap();
+        assert_eq!(router(&again), RouterConfig::default());
+    }
+
+    #[test]
+    fn limits_reach_the_parts() {
+        let flags = Settings {
+            notification_quota: Some(Count::of(3).into()),
+            queued_blocks: Some(Count::of(4).into()),
+            connections_per_address: Some(Count::of(5).into()),
+            write_timeout: Some(Interval::of(6).into()),
+            ..Settings::default()
+        };
+        let (core, limits) = (router(&flags), connections(&flags));
+        assert_eq!((core.notification_quota, core.queued_blocks), (3, 4));
+        assert_eq!((limits.per_address, limits.write_timeout), (Some(5), 6));
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use sxlab_node::router::RouterNode;
+use sxlab_node::store::Commits;
 use sxlab_node::world::RealWorld;
 use sxlab_protocol::observe::Kind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,18 +24,17 @@ struct Metric {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
-    /// Labels, empty for none, and values.
-    samples: Vec<(String, u64)>,
+    /// Labels, empty for none, or how the name ends; and values.
+    samples: Vec<(String, String)>,
 }
 
 impl Metric {
     fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
-        Self { name, kind: "counter", help, samples: vec![(String::new(), value)] }
+        Self { name, kind: "counter", help, samples: vec![(String::new(), value.to_string())] }
     }
 
     fn gauge(name: &'static str, help: &'static str, value: usize) -> Self {
-        let value = u64::try_from(value).unwrap_or(u64::MAX);
-        Self { name, kind: "gauge", help, samples: vec![(String::new(), value)] }
+        Self { name, kind: "gauge", help, samples: vec![(String::new(), value.to_string())] }
     }
 
     fn by_kind(name: &'static str, help: &'static str, counts: &BTreeMap<Kind, u64>) -> Self {
@@ -43,7 +43,7 @@ impl Metric {
                 Kind::OtherCommand | Kind::OtherResponse => "other".to_owned(),
                 kind => format!("{kind:?}").to_uppercase(),
             };
-            (format!("{{kind=\"{tag}\"}}"), *count)
+            (format!("{{kind=\"{tag}\"}}"), count.to_string())
         });
         Self { name, kind: "counter", help, samples: samples.collect() }
     }
@@ -53,14 +53,25 @@ impl Metric {
 fn metrics(node: &RouterNode<RealWorld>) -> Vec<Metric> {
     let seen = node.operate(|core, _| (core.statistics().clone(), core.holdings()));
     let Some((counts, there)) = seen else { return Vec::new() };
-    let errors = counts.errors.iter().map(|(tag, count)| (format!("{{kind=\"{tag}\"}}"), *count));
-    vec![
+    let errors = counts.errors.iter().map(|(tag, count)| (format!("{{kind=\"{tag}\"}}"), count.to_string()));
+    let mut all = vec![
         Metric::gauge("sxlab_smp_connections", "Accepted connections that are open.", node.connections()),
         Metric::counter(
             "sxlab_smp_failed_handshakes_total",
             "Accepted connections that did not become sessions.",
             node.failed_handshakes(),
         ),
+        Metric::counter(
+            "sxlab_smp_refused_connections_total",
+            "Connections beyond those that may come from one address.",
+            node.refused_connections(),
+        ),
+        Metric::counter(
+            "sxlab_smp_shed_total",
+            "Clients closed because too much waited to be written.",
+            counts.shed,
+        ),
+        Metric::gauge("sxlab_smp_queued_blocks", "Blocks that wait to be written to clients.", there.blocks),
         Metric::gauge("sxlab_smp_sessions", "Open sessions of clients.", there.sessions),
         Metric::gauge("sxlab_smp_relay_sessions", "Sessions with relays, as a proxy.", there.relays),
         Metric::gauge("sxlab_smp_queues", "Queues.", there.queues),
@@ -97,6 +108,29 @@ fn metrics(node: &RouterNode<RealWorld>) -> Vec<Metric> {
             help: "Errors to clients.",
             samples: errors.collect(),
         },
+    ];
+    all.extend(node.commits().into_iter().flat_map(committed));
+    all
+}
+
+/// What there is to tell of a store.
+fn committed(commits: Commits) -> [Metric; 2] {
+    let (seconds, rest) = (commits.nanoseconds / 1_000_000_000, commits.nanoseconds % 1_000_000_000);
+    [
+        Metric {
+            name: "sxlab_smp_store_commit_seconds",
+            kind: "summary",
+            help: "Transactions of the store, syncs included.",
+            samples: vec![
+                ("_sum".to_owned(), format!("{seconds}.{rest:09}")),
+                ("_count".to_owned(), commits.count.to_string()),
+            ],
+        },
+        Metric::counter(
+            "sxlab_smp_store_changes_total",
+            "Changes of records that are durable.",
+            commits.changes,
+        ),
     ]
 }
 

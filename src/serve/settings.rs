@@ -96,6 +96,9 @@ settings! {
     /// How long the router gathers notifications before it sends them [default: 1s500ms].
     #[arg(long, value_name = "TIME")]
     notification_interval: Option<Value<Delay>>,
+    /// Notifications that wait for one notifier; with more, the oldest is dropped [default: 1024].
+    #[arg(long, value_name = "N")]
+    notification_quota: Option<Value<Count>>,
     /// The password that creating queues and proxying need; it becomes part of the printed address.
     #[arg(long, value_name = "PASSWORD")]
     password: Option<Value<Password>>,
@@ -136,6 +139,10 @@ settings! {
     /// Accepted connections that may be open at a time; others wait [default: 10000].
     #[arg(long, value_name = "N")]
     connections: Option<Value<Count>>,
+    /// Of these, how many may come from one address, or of IPv6 one network of 64 bits; further ones are closed. Without it,
+    /// as many as may be open.
+    #[arg(long, value_name = "N")]
+    connections_per_address: Option<Value<Count>>,
     /// How long TLS may take to be set up [default: 1m].
     #[arg(long, value_name = "TIME")]
     tls_timeout: Option<Value<Interval>>,
@@ -151,6 +158,13 @@ settings! {
     /// Blocks that wait to be written to a client before no more is read from it [default: 64].
     #[arg(long, value_name = "N")]
     outgoing_blocks: Option<Value<Count>>,
+    /// Blocks of 16 KiB that wait to be written to all clients together; with more, the client that most of them wait for
+    /// is closed [default: 65536].
+    #[arg(long, value_name = "N")]
+    queued_blocks: Option<Value<Count>>,
+    /// How long a peer may take for one block that is written to it; who reads nothing is cut off then [default: 15m].
+    #[arg(long, value_name = "TIME")]
+    write_timeout: Option<Value<Interval>>,
     /// How long a router that stops waits for its peers to take what is queued for them [default: 5s].
     #[arg(long, value_name = "TIME")]
     stop_timeout: Option<Value<Delay>>,
@@ -181,6 +195,7 @@ impl Settings {
             expire_on_send: Some(Switch(router.expire_on_send).into()),
             end_interval: Some(Delay::of(router.end_interval).into()),
             notification_interval: Some(Delay::of(router.notification_interval).into()),
+            notification_quota: count(router.notification_quota),
             new_queues: Some(Switch(router.new_queues).into()),
             proxy: Some(Switch(router.proxy).into()),
             dial_timeout: Some(Interval::of(connections.dial_timeout).into()),
@@ -194,6 +209,8 @@ impl Settings {
             inactive_ttl: Some(Limit::of(router.inactive_ttl).into()),
             inactive_interval: Some(Limit::of(router.inactive_interval).into()),
             outgoing_blocks: count(router.outgoing_blocks),
+            queued_blocks: count(router.queued_blocks),
+            write_timeout: Some(Interval::of(connections.write_timeout).into()),
             stop_timeout: Some(Delay::of(STOP_TIMEOUT).into()),
             log: Some(Level(tracing::Level::INFO).into()),
             ..Self::default()

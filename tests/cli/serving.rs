@@ -60,6 +60,16 @@ async fn settings_come_from_a_file_and_flags_win() {
     fs::write(&file, printed).unwrap();
     let again = sxlab(&["serve", "smp", "--config", &file, "--print-config"]).await;
     assert_eq!(again.data(), printed);
+    // But for what only its operator should read.
+    let secret = ["serve", "smp", "--config", &file, "--password", "hidden", "--print-config"];
+    let secret = sxlab(&secret).await;
+    assert!(
+        secret.data().contains("# password: set") && !secret.data().contains("hidden"),
+        "{}",
+        secret.stdout
+    );
+    let shown = ["serve", "smp", "--password", "hidden", "--print-config", "--show-secrets"];
+    assert!(sxlab(&shown).await.data().contains("password = \"hidden\""));
     // And a router runs on it: quota 2.
     let (_router, address) = router(&["--config", &file]).await;
     let mut receiver = Background::start(&["smp", "receive", &address, "--count", "9"]);

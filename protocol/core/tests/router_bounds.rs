@@ -137,3 +137,35 @@ fn a_sender_that_was_right_once_is_checked_again_with_every_command() {
     let other = Command::SKey(keys[1].public());
     assert_eq!(w.ask(b, &queues[0].sender, &other, Some(&keys[1])), "ERR AUTH");
 }
+
+#[test]
+fn of_clients_that_read_nothing_the_one_that_most_waits_for_is_closed() {
+    let mut w = World::with(RouterConfig { queued_blocks: 20, ..RouterConfig::default() });
+    let [worst, other, reader] = [w.raw(20, |_| {}), w.raw(20, |_| {}), w.raw(20, |_| {})];
+    let owner = w.client(20);
+    let queue = w.idle_queue(owner);
+    w.say(worst, &queue.recipient, b"SUB", Some(&queue.key), None);
+    w.set_reading(worst, false);
+    w.set_reading(other, false);
+    let ping = |w: &mut World, who| {
+        let item = w.item(who, "1", &EntityId::EMPTY, b"PING", None);
+        w.write_items(who, &[item]);
+    };
+    for _ in 0..12 {
+        ping(&mut w, worst);
+    }
+    for _ in 0..8 {
+        ping(&mut w, other);
+    }
+    let held = |w: &World| w.sites[0].core.holdings().blocks;
+    assert_eq!((held(&w), w.is_closed(worst)), (20, false));
+    ping(&mut w, other);
+    assert_eq!((held(&w), w.sites[0].core.statistics().shed), (9, 1));
+    assert!(w.is_closed(worst) && !w.is_closed(other));
+    // The others are served as before, and its queues are free.
+    ping(&mut w, reader);
+    assert_eq!(w.events(reader), ["PONG"]);
+    assert_eq!(w.sites[0].core.holdings().subscriptions, 0);
+    assert_eq!(waiting(&mut w, other), 9);
+    assert_eq!(held(&w), 0);
+}

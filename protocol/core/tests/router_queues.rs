@@ -14,7 +14,7 @@ use common::*;
 use sxlab_protocol::crypto::keys::KeyType;
 use sxlab_protocol::smp::command::{Command, QueueRequest};
 use sxlab_protocol::smp::router::RouterConfig;
-use sxlab_protocol::wire::{EntityId, MsgId};
+use sxlab_protocol::wire::{EntityId, MsgId, put_short};
 
 #[test]
 fn a_message_goes_from_sender_to_subscriber_and_is_gone_after_its_ack() {
@@ -572,4 +572,33 @@ fn messages_of_many_subscriptions_wait_for_room_too() {
     let arrived = w.blocks(b);
     assert_eq!(arrived[0], ["SOK"; 100]);
     assert!((50..=54).contains(&arrived[1..].len()), "four were written before, the others as room was made");
+}
+
+/// A client that comes back knows what it has; the answer to its ACK ends the message, whatever came before in the block.
+#[test]
+fn what_is_acknowledged_in_the_block_of_its_sub_does_not_come_after_the_answer() {
+    for version in VERSIONS {
+        let mut w = World::new();
+        let [a, b] = w.clients(version);
+        let queues = [w.queue(a), w.queue(a)];
+        w.send(b, &queues[0], "first");
+        w.send(b, &queues[1], "first");
+        w.send(b, &queues[1], "second");
+        let ids = [w.last(a, &queues[0]), w.last(a, &queues[1])];
+        w.disconnect(a);
+        let raw = w.raw(version, |_| {});
+        for (queue, id) in queues.iter().zip(&ids) {
+            let mut ack = b"ACK ".to_vec();
+            put_short(&mut ack, id.as_bytes()).unwrap();
+            let items = [
+                w.item(raw, "1", &queue.recipient, b"SUB", Some(&queue.key)),
+                w.item(raw, "2", &queue.recipient, &ack, Some(&queue.key)),
+            ];
+            w.write_items(raw, &items);
+        }
+        let came: Vec<_> = w.transmissions(raw).into_iter().map(|(_, _, text)| text).collect();
+        let tags: Vec<_> = came.iter().map(|text| text.split(' ').next().unwrap()).collect();
+        assert_eq!(tags, [sok(version), "OK", sok(version), "MSG"], "{came:?}");
+        assert!(!came[3].contains("first"), "{came:?}");
+    }
 }

@@ -8,6 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io;
+use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -25,7 +26,7 @@ use crate::dial::{DialError, dial};
 use crate::identity::RouterIdentity;
 use crate::link::{Link, Next, part, read_block};
 use crate::resolver::Resolver;
-use crate::store::{StoreError, Watch, Writer};
+use crate::store::{Commits, StoreError, Watch, Writer};
 use crate::tls::{Acceptor, SMP_ALPN, TlsError, TlsSession};
 use crate::world::{World, within};
 
@@ -42,6 +43,9 @@ const ACCEPT_PAUSE: u64 = 100_000_000;
 pub struct ConnectionLimits {
     /// Accepted connections that may be open at a time, whatever state they are in. Others wait, not accepted.
     pub accepted: usize,
+    /// Of these, how many may come from one network address, of IPv6 from one network of 64 bits. Further ones are closed at
+    /// once. `None`: as many as may be; the deployed router counts none.
+    pub per_address: Option<usize>,
     /// How long TLS may take to be set up on an accepted connection, in nanoseconds (TR-22).
     pub tls_timeout: u64,
     /// How long a proxy tries to reach a relay, TLS included, in nanoseconds.
@@ -55,6 +59,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             accepted: 10_000,
+            per_address: None,
             tls_timeout: 60_000_000_000,
             dial_timeout: 25_000_000_000,
             write_timeout: 900_000_000_000,
@@ -84,6 +89,9 @@ struct Inner<W> {
     stopped: Notify,
     connections: Cell<usize>,
     failed_handshakes: Cell<u64>,
+    /// Open connections by where they come from, if they are limited, and how many were too many.
+    sources: RefCell<BTreeMap<String, usize>>,
+    refused: Cell<u64>,
     links: RefCell<BTreeMap<SessionNo, Rc<Link>>>,
     /// What makes the queues durable, and the sessions that wait for it.
     writer: RefCell<Option<Writer>>,
@@ -175,6 +183,8 @@ impl<W: World> RouterNode<W> {
             stopped: Notify::new(),
             connections: Cell::new(0),
             failed_handshakes: Cell::new(0),
+            sources: RefCell::default(),
+            refused: Cell::new(0),
             links: RefCell::default(),
             writer: RefCell::new(writer),
             held: RefCell::default(),
@@ -234,6 +244,42 @@ impl<W: World> RouterNode<W> {
         self.inner.failed_handshakes.get()
     }
 
+    /// Connections that were closed at once because as many as may be were open from their address.
+    pub fn refused_connections(&self) -> u64 {
+        self.inner.refused.get()
+    }
+
+    /// What the store has committed so far, if there is a store.
+    pub fn commits(&self) -> Option<Commits> {
+        self.inner.writer.borrow().as_ref().map(Writer::commits)
+    }
+
+    /// Counts one more connection from this peer, until [`Self::left`]. `None` if it is one too many.
+    fn came(&self, peer: &W::Peer) -> Option<Option<String>> {
+        let Some(most) = self.inner.limits.per_address else { return Some(None) };
+        let source = source(self.inner.world.address(peer));
+        let mut sources = self.inner.sources.borrow_mut();
+        let open = sources.get(&source).copied().unwrap_or_default();
+        if open >= most {
+            self.inner.refused.set(self.inner.refused.get().saturating_add(1));
+            return None;
+        }
+        sources.insert(source.clone(), open + 1);
+        Some(Some(source))
+    }
+
+    /// A connection from this source has ended.
+    fn left(&self, source: Option<String>) {
+        let Some(source) = source else { return };
+        let mut sources = self.inner.sources.borrow_mut();
+        match sources.get_mut(&source) {
+            Some(open) if *open > 1 => *open -= 1,
+            _ => {
+                sources.remove(&source);
+            }
+        }
+    }
+
     /// Accepted connections that may be open at a time.
     fn room_for(&self) -> usize {
         self.inner.limits.accepted.min(Semaphore::MAX_PERMITS)
@@ -290,12 +336,17 @@ impl<W: World> RouterNode<W> {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    let Some(source) = self.came(&peer) else {
+                        tracing::debug!(from = world.address(&peer), "a connection too many from there");
+                        continue;
+                    };
                     let node = self.clone();
                     world.spawn(async move {
                         let open = &node.inner.connections;
                         open.set(open.get().saturating_add(1));
                         node.accepted(stream, peer).await;
                         open.set(open.get().saturating_sub(1));
+                        node.left(source);
                         drop(room);
                     });
                 }
@@ -544,6 +595,17 @@ impl<W: World> RouterNode<W> {
                 None => self.inner.timer.notified().await,
             }
         }
+    }
+}
+
+/// What connections are counted by: an address; of IPv6 the first 64 bits, as whoever has one address there has them all.
+fn source(address: String) -> String {
+    match address.parse::<Ipv6Addr>() {
+        Ok(v6) if v6.to_ipv4_mapped().is_none() => {
+            let [a, b, c, d, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+        }
+        _ => address,
     }
 }
 

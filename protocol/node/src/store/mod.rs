@@ -40,7 +40,7 @@ use redb::{
 use sxlab_protocol::smp::router::{Change, QueueStore, Record, RecordError};
 
 pub(crate) use self::writer::Watch;
-pub use self::writer::Writer;
+pub use self::writer::{Commits, Writer};
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");

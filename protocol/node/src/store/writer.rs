@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use sxlab_protocol::smp::router::{Change, Content, Record, Stored};
 use tokio::sync::watch;
@@ -17,11 +18,21 @@ const MOST_PENDING: usize = 64 << 20;
 /// What a change takes beside a message's body, in bytes, rounded up.
 const CHANGE_SIZE: usize = 512;
 
+/// What a store has committed so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commits {
+    /// Transactions.
+    pub count: u64,
+    /// Changes of records, which are durable since.
+    pub changes: u64,
+    /// What the transactions took, syncs included, in nanoseconds; not measured in simulations.
+    pub nanoseconds: u64,
+}
+
 /// How far the store is.
 #[derive(Clone, Debug, Default)]
 struct Progress {
-    /// Changes that are durable.
-    durable: u64,
+    commits: Commits,
     /// Why there will be no more.
     failed: Option<Arc<StoreError>>,
     /// Whether the file is closed.
@@ -100,11 +111,13 @@ fn write_all(
     while let Ok(first) = received.recv() {
         let mut steps = vec![first];
         steps.extend(received.try_iter());
+        let begun = now();
         let committed = store.commit(steps.iter().flatten());
+        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let (count, bytes) =
             steps.iter().flatten().fold((0, 0), |(count, bytes), change| (count + 1, bytes + size(change)));
         pending.fetch_sub(bytes, Ordering::Relaxed);
-        if note(progress, count, committed) {
+        if note(progress, Commits { count: 1, changes: count, nanoseconds: took }, committed) {
             break;
         }
     }
@@ -112,13 +125,23 @@ fn write_all(
     progress.send_modify(|progress| progress.closed = true);
 }
 
-/// Notes the outcome of a transaction of `count` changes; whether it failed.
-fn note(progress: &watch::Sender<Progress>, count: u64, committed: Result<(), StoreError>) -> bool {
+#[expect(clippy::disallowed_methods, reason = "for how long the disk takes, which decides nothing")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Notes the outcome of a transaction, which was this much; whether it failed.
+fn note(progress: &watch::Sender<Progress>, this: Commits, committed: Result<(), StoreError>) -> bool {
     let failed = committed.err().map(Arc::new);
     let stop = failed.is_some();
     progress.send_modify(|progress| match failed {
         Some(error) => progress.failed = Some(error),
-        None => progress.durable += count,
+        None => {
+            let all = &mut progress.commits;
+            all.count += this.count;
+            all.changes += this.changes;
+            all.nanoseconds = all.nanoseconds.saturating_add(this.nanoseconds);
+        }
     });
     stop
 }
@@ -134,7 +157,8 @@ impl Writer {
         match &mut self.place {
             Place::Here { store, progress } => {
                 if let Some(store) = store {
-                    note(progress, count, store.commit(&changes));
+                    let this = Commits { count: 1, changes: count, nanoseconds: 0 };
+                    note(progress, this, store.commit(&changes));
                 }
             }
             Place::Thread { changes: Some(sender), .. } => {
@@ -148,7 +172,12 @@ impl Writer {
 
     /// How many changes are durable.
     pub(crate) fn durable(&self) -> u64 {
-        self.progress.borrow().durable
+        self.commits().changes
+    }
+
+    /// What was committed so far.
+    pub fn commits(&self) -> Commits {
+        self.progress.borrow().commits
     }
 
     /// Whether so much waits to be written that nothing more should be read.

@@ -149,6 +149,33 @@ fn a_subscriber_that_reads_nothing_is_cut_off_in_time() {
 }
 
 #[test]
+fn clients_that_read_nothing_are_closed_before_the_router_holds_too_much_for_them() {
+    run(async |network| {
+        let config = RouterConfig { queued_blocks: 40, ..RouterConfig::default() };
+        let router = site_with(&network, "a.test", config, ConnectionLimits::default());
+        let other = client(&network, "other", &router).await;
+        let mut deaf = Vec::new();
+        for _ in 0..5 {
+            let mut raw = Raw::ready(&network, &router).await;
+            for _ in 0..30 {
+                raw.core.request(EntityId::EMPTY, &Command::Ping, None).unwrap();
+                raw.write().await;
+                settle().await;
+            }
+            assert_eq!(other.ping().await.unwrap(), Response::Pong);
+            let held = router.node.operate(|core, _| core.holdings().blocks).unwrap();
+            assert!(held <= 40, "{held} blocks");
+            deaf.push(raw);
+        }
+        let shed = router.node.operate(|core, _| core.statistics().shed).unwrap();
+        assert!((1..5).contains(&shed), "{shed} of 5 were closed");
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert_eq!(router.node.sessions(), 1 + 5 - usize::try_from(shed).unwrap());
+        assert_eq!(other.ping().await.unwrap(), Response::Pong);
+    });
+}
+
+#[test]
 fn garbage_in_place_of_records_and_blocks_ends_that_session_only() {
     run(async |network| {
         let router = site(&network, "a.test");

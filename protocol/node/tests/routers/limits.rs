@@ -85,3 +85,26 @@ fn a_listener_that_is_none_any_more_ends_the_accepting() {
         }
     });
 }
+
+#[test]
+fn connections_beyond_those_of_one_address_are_closed_at_once() {
+    run(async |network| {
+        let limits = ConnectionLimits { per_address: Some(2), ..ConnectionLimits::default() };
+        let router = site_with(&network, "a.test", RouterConfig::default(), limits);
+        let first = client(&network, "2001:db8::1", &router).await;
+        let second = client(&network, "2001:db8::2", &router).await;
+        // Whoever has one address of a network of 64 bits has them all.
+        let mut third = network.world("2001:db8::3").connect("a.test", 5223).await.unwrap();
+        assert_eq!(third.read(&mut [0]).await.unwrap(), 0);
+        assert_eq!((router.node.connections(), router.node.refused_connections()), (2, 1));
+        // Others are not concerned, nor is whoever comes when one has ended.
+        let other = client(&network, "2001:db8:0:1::1", &router).await;
+        assert_eq!(other.ping().await.unwrap(), Response::Pong);
+        first.session.close();
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let again = client(&network, "2001:db8::3", &router).await;
+        assert_eq!(again.ping().await.unwrap(), Response::Pong);
+        assert_eq!(second.ping().await.unwrap(), Response::Pong);
+        assert_eq!(router.node.refused_connections(), 1);
+    });
+}

@@ -62,7 +62,7 @@ impl Router {
             Command::NKey(keys) => self.enable_notifications(session, &entity, &keys, now),
             Command::NDel => self.disable_notifications(session, &entity, now),
             Command::NSub => self.subscribe_notifier(session, &entity, now),
-            Command::Ack(id) => self.acknowledge(session, &entity, &id),
+            Command::Ack(id) => self.acknowledge(session, &entity, &id, messages),
             Command::Get => self.get(session, &entity),
             Command::Off => self.suspend(&entity),
             Command::Del => self.delete(session, &entity, now),
@@ -282,8 +282,15 @@ impl Router {
     }
 
     /// ACK (RC-31 to RC-34). With the id of what was delivered, that is done with; it may have been removed by another
-    /// session. With an empty id nothing is removed: a subscriber gets the same message again.
-    fn acknowledge(&mut self, session: SessionNo, entity: &EntityId, id: &MsgId) -> Response {
+    /// session. With an empty id nothing is removed: a subscriber gets the same message again. A SUB before it in the same
+    /// block may have set the message free, for after the answers: that has come and does not come again.
+    fn acknowledge(
+        &mut self,
+        session: SessionNo,
+        entity: &EntityId,
+        id: &MsgId,
+        messages: &mut Vec<Reply>,
+    ) -> Response {
         let hold = self.holds(session).and_then(|holds| holds.get_mut(entity));
         let subscribed = matches!(hold, Some(Hold::Subscribed(_)));
         let Some(Hold::Subscribed(delivered) | Hold::Fetched(delivered)) = hold else {
@@ -293,6 +300,10 @@ impl Router {
             return Response::Err(SmpError::NoMsg);
         }
         self.store.remove(entity, id);
+        messages.retain(|message| {
+            let same = matches!(&message.response, Response::Msg { id: sent, .. } if sent == id);
+            !same || message.entity != *entity
+        });
         if subscribed { self.next_message(session, entity).unwrap_or(Response::Ok) } else { Response::Ok }
     }
 

@@ -87,6 +87,8 @@ const SECOND: u64 = 1_000_000_000;
 /// - secrets of senders' keys: 64, 4 KiB;
 /// - commands forwarded for it: [`proxied_per_client`](Self::proxied_per_client) and those of one block more.
 ///
+/// For all clients together no more than [`queued_blocks`](Self::queued_blocks) wait to be written, and what one call adds.
+///
 /// A queue's notifications are bounded by [`notification_quota`](Self::notification_quota), sessions with relays by
 /// [`relay_sessions`](Self::relay_sessions), and what is remembered of failed ones by the dials of
 /// [`relay_memory`](Self::relay_memory).
@@ -138,6 +140,9 @@ pub struct RouterConfig {
     pub lookups: usize,
     /// Blocks that wait to be written to one session before it is not read and nothing more is delivered to it.
     pub outgoing_blocks: usize,
+    /// Blocks of 16 KiB that wait to be written to all clients together; with more, the client that most of them wait for is
+    /// closed, and they are dropped. The deployed router counts none.
+    pub queued_blocks: usize,
     /// Whether to record [`Sight`]s.
     pub observe: bool,
 }
@@ -167,6 +172,7 @@ impl Default for RouterConfig {
             resolver: false,
             lookups: 1000,
             outgoing_blocks: 64,
+            queued_blocks: 65_536,
             observe: false,
         }
     }
@@ -231,6 +237,8 @@ pub struct Router {
     expiry_due: Option<u64>,
     inactive_due: Option<u64>,
     writable: BTreeSet<SessionNo>,
+    /// Blocks that wait to be written to clients.
+    queued: usize,
     events: VecDeque<RouterEvent>,
     sights: Vec<Sight>,
     statistics: Statistics,
@@ -293,6 +301,7 @@ impl Router {
             expiry_due: None,
             inactive_due: None,
             writable: BTreeSet::new(),
+            queued: 0,
             events: VecDeque::new(),
             sights: Vec::new(),
             statistics: Statistics::default(),
@@ -351,6 +360,7 @@ impl Router {
 
     /// The next thing to do for whoever runs the router.
     pub fn poll(&mut self) -> Option<RouterEvent> {
+        self.shed();
         match self.writable.pop_first() {
             Some(session) => Some(RouterEvent::Writable(session)),
             None => self.events.pop_front(),

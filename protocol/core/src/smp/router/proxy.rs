@@ -32,6 +32,8 @@ pub enum DialFailure {
 #[derive(Debug, Default)]
 pub(super) struct Relays {
     pub(super) by_address: BTreeMap<Vec<u8>, SessionNo>,
+    /// Those that were shown to clients, by the id that clients know them by.
+    by_id: BTreeMap<EntityId, SessionNo>,
     open: BTreeMap<SessionNo, RelaySession>,
     /// Relays that failed lately, until when they are not tried again, and how they failed.
     failed: BTreeMap<Vec<u8>, (u64, BrokerError)>,
@@ -212,6 +214,11 @@ impl Router {
         if relay.client.is_some() {
             self.see(|| Sight::Closed { session });
         }
+        if let Some(shown) = &relay.shown
+            && self.relays.by_id.get(&shown.session) == Some(&session)
+        {
+            self.relays.by_id.remove(&shown.session);
+        }
         if relay.shown.is_none() {
             let until = now.saturating_add(self.config.relay_memory);
             self.relays.failed.retain(|_, (until, _)| *until > now);
@@ -254,12 +261,8 @@ impl Router {
         let no_session = Response::Err(SmpError::Proxy(ProxyError::NoSession));
         let fresh = CorrId::from(self.fresh_id());
         let own = if self.is(Mutant::ForwardsUnderClientCorr) { corr.clone() } else { fresh };
-        let found = self
-            .relays
-            .open
-            .iter_mut()
-            .find(|(_, relay)| relay.shown.as_ref().is_some_and(|shown| shown.session == *entity));
-        let Some((&number, relay)) = found else { return Some(no_session) };
+        let Some(&number) = self.relays.by_id.get(entity) else { return Some(no_session) };
+        let Some(relay) = self.relays.open.get_mut(&number) else { return Some(no_session) };
         let Some(client) = &mut relay.client else { return Some(no_session) };
         let Some(secret) = client.agreed().and_then(|agreed| agreed.secret.clone()) else {
             return Some(broker(BrokerError::Transport(TransportError::NoAuth)));
@@ -329,6 +332,7 @@ impl Router {
             match shown {
                 Ok(shown) => {
                     let response = pkey(&shown);
+                    self.relays.by_id.entry(shown.session.clone()).or_insert(session);
                     relay.shown = Some(shown);
                     let waiting = std::mem::take(&mut relay.waiting);
                     self.relays.deadlines.remove(&(relay.due, session, CorrId::EMPTY));

@@ -121,6 +121,7 @@ impl Router {
         let state = match started {
             Ok((hello, handshake)) => {
                 blocks.push_back((0, hello));
+                self.queued += 1;
                 self.writable.insert(session);
                 let deadline = now.saturating_add(self.config.handshake_timeout);
                 self.handshakes.insert((deadline, session));
@@ -162,6 +163,7 @@ impl Router {
         let peer = self.sessions.get_mut(&session)?;
         let block = peer.blocks.pop_front().map(|(_, block)| block);
         self.statistics.blocks_out += u64::from(block.is_some());
+        self.queued = self.queued.saturating_sub(usize::from(block.is_some()));
         let serving = peer.open().is_some_and(|open| open.service.is_some());
         if !peer.deferred.is_empty() && peer.blocks.len() < self.config.outgoing_blocks {
             for queue in std::mem::take(&mut peer.deferred) {
@@ -179,24 +181,8 @@ impl Router {
     pub fn closed(&mut self, session: SessionNo, now: u64) {
         if let Some(peer) = self.sessions.remove(&session) {
             self.see(|| Sight::Closed { session });
-            for queue in peer.open().into_iter().flat_map(|open| open.holds.keys()) {
-                if self.subscribers.get(queue) == Some(&session) {
-                    self.subscribers.remove(queue);
-                }
-            }
-            if let Some(service) = peer.open().and_then(|open| open.service.as_ref())
-                && self.services.get(&service.id) == Some(&session)
-            {
-                self.services.remove(&service.id);
-            }
-            for notifier in peer.open().into_iter().flat_map(|open| &open.notifiers) {
-                if self.notifiers.get(notifier) == Some(&session) {
-                    self.notifiers.remove(notifier);
-                }
-            }
-            if let State::Handshake { deadline, .. } = peer.state {
-                self.handshakes.remove(&(deadline, session));
-            }
+            self.queued = self.queued.saturating_sub(peer.blocks.len());
+            self.leave(session, &peer.state);
             self.ends.remove(&session);
             self.delivering.remove(&session);
             self.lookups.forget(session);
@@ -204,6 +190,33 @@ impl Router {
             self.relay_closed(session, now);
         }
         self.forget_events(session);
+    }
+
+    /// Nothing is delivered any more to a session that was in this state.
+    fn leave(&mut self, session: SessionNo, state: &State) {
+        match state {
+            State::Handshake { deadline, .. } => {
+                self.handshakes.remove(&(*deadline, session));
+            }
+            State::Open(open) => {
+                for queue in open.holds.keys() {
+                    if self.subscribers.get(queue) == Some(&session) {
+                        self.subscribers.remove(queue);
+                    }
+                }
+                if let Some(service) = &open.service
+                    && self.services.get(&service.id) == Some(&session)
+                {
+                    self.services.remove(&service.id);
+                }
+                for notifier in &open.notifiers {
+                    if self.notifiers.get(notifier) == Some(&session) {
+                        self.notifiers.remove(notifier);
+                    }
+                }
+            }
+            State::Closing => {}
+        }
     }
 
     /// No event names a session that is gone.
@@ -214,10 +227,22 @@ impl Router {
 
     pub(super) fn close(&mut self, session: SessionNo) {
         let Some(peer) = self.sessions.get_mut(&session) else { return };
-        if let State::Handshake { deadline, .. } = std::mem::replace(&mut peer.state, State::Closing) {
-            self.handshakes.remove(&(deadline, session));
-        }
+        let before = std::mem::replace(&mut peer.state, State::Closing);
+        self.leave(session, &before);
         self.events.push_back(RouterEvent::Close(session));
+    }
+
+    /// While more blocks wait than may, closes the client that most of them wait for, without them.
+    pub(super) fn shed(&mut self) {
+        while self.queued > self.config.queued_blocks {
+            let most = self.sessions.iter_mut().max_by_key(|(_, peer)| peer.blocks.len());
+            let Some((&session, peer)) = most else { return };
+            self.queued = self.queued.saturating_sub(peer.blocks.len());
+            peer.blocks = VecDeque::new();
+            peer.deferred = BTreeSet::new();
+            self.statistics.shed += 1;
+            self.close(session);
+        }
     }
 
     /// A block arrived on a session. One that is given away is decrypted where it stands.
@@ -271,6 +296,7 @@ impl Router {
         // A reply is far smaller than a block.
         if let Some(block) = reply.and_then(|reply| pad(&reply.encode(), BLOCK_SIZE).ok()) {
             peer.blocks.push_back((self.store.changed(), block));
+            self.queued += 1;
             self.writable.insert(session);
         }
         let Ok(service) = admitted else { return self.close(session) };
@@ -418,6 +444,7 @@ impl Router {
         };
         for block in blocks.into_iter().flatten() {
             peer.blocks.push_back((needed, block));
+            self.queued += 1;
             self.writable.insert(session);
         }
     }
@@ -426,6 +453,7 @@ impl Router {
     pub(super) fn write_block(&mut self, session: SessionNo, block: Vec<u8>) {
         if let Some(peer) = self.sessions.get_mut(&session) {
             peer.blocks.push_back((0, block));
+            self.queued += 1;
             self.writable.insert(session);
         }
     }

@@ -16,6 +16,8 @@ pub struct Statistics {
     pub dialed: u64,
     /// Relays that could not be reached.
     pub dial_failures: u64,
+    /// Clients that were closed because too much waited to be written, most of it to them.
+    pub shed: u64,
     /// Blocks that came, handshakes included.
     pub blocks_in: u64,
     /// Blocks that were handed over to be written.
@@ -88,6 +90,8 @@ pub struct Holdings {
     pub queues: usize,
     /// Messages that wait in all queues.
     pub messages: usize,
+    /// Blocks that wait to be written to clients.
+    pub blocks: usize,
 }
 
 impl Router {
@@ -105,6 +109,7 @@ impl Router {
             notifier_subscriptions: self.notifiers.len(),
             queues: self.store.len(),
             messages: self.store.waiting(),
+            blocks: self.queued,
         }
     }
 }
