@@ -33,6 +33,9 @@ struct Entry<'a> {
     #[serde(flatten)]
     requirement: &'a Requirement,
     cases: &'a [String],
+    /// Why the suite does not try it of clients, though it could be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_tried_of_clients: Option<&'static str>,
 }
 
 /// Runs the subcommand.
@@ -47,7 +50,7 @@ pub(crate) fn run(args: &CatalogueArgs) -> Outcome {
     if args.json {
         let entries = requirements.iter().map(|requirement| {
             let cases = coverage.cases(&requirement.id);
-            Entry { requirement, cases }
+            Entry { requirement, cases, not_tried_of_clients: not_tried(requirement) }
         });
         return output::json(&Document { schema: "sxlab-catalogue-3", requirements: entries.collect() });
     }
@@ -67,8 +70,10 @@ pub(crate) fn run(args: &CatalogueArgs) -> Outcome {
     let unobservable = requirements.iter().filter(|requirement| requirement.unobservable.is_some()).count();
     let covered =
         requirements.iter().filter(|requirement| !coverage.cases(&requirement.id).is_empty()).count();
+    let without = |requirement: &&&Requirement| coverage.cases(&requirement.id).is_empty();
+    let untried = requirements.iter().filter(without).filter(|one| not_tried(one).is_some()).count();
     output::note(format_args!(
-        "\n{} requirements: {}; {covered} have a case, {unobservable} cannot be seen from outside",
+        "\n{} requirements: {}; {covered} have a case, {unobservable} cannot be seen from outside, {untried} are not tried of clients",
         requirements.len(),
         levels.join(", ")
     ));
@@ -84,12 +89,21 @@ fn coverage(catalogue: &Catalogue) -> Result<Coverage, Failure> {
     Ok(coverage)
 }
 
+/// Why the suite does not try a requirement of clients.
+fn not_tried(requirement: &Requirement) -> Option<&'static str> {
+    let mut reasons = cases::client::NOT_REACHED.iter();
+    reasons.find(|(id, _)| *id == requirement.id.as_str()).map(|(_, why)| *why)
+}
+
 fn print(requirement: &Requirement, cases: &[String]) {
     let Requirement { id, level, section, versions, role, text, deviation, unobservable, .. } = requirement;
     output::note(format_args!("  {id:<46} {level:<7} {versions:<5}  {role:<6}  {section}"));
     output::note(format_args!("      {text}"));
     if !cases.is_empty() {
         output::note(format_args!("      cases: {}", cases.join(", ")));
+    }
+    if let Some(why) = not_tried(requirement) {
+        output::note(format_args!("      not tried of clients: {why}"));
     }
     if let Some(why) = unobservable {
         output::note(format_args!("      cannot be seen from outside: {why}"));

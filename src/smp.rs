@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`ping`] | connects and asks for a PONG |
 //! | [`receive`] | makes a queue, prints its address and then what arrives |
+//! | [`resolve`] | asks what a name stands for |
 //! | [`send`] | secures a queue and sends, directly or through a proxy |
 
 mod ping;
 mod receive;
+mod resolve;
 mod send;
 
 use clap::Subcommand;
@@ -28,6 +30,7 @@ use crate::runtime;
 pub(crate) enum Smp {
     Ping(ping::PingArgs),
     Receive(receive::ReceiveArgs),
+    Resolve(resolve::ResolveArgs),
     Send(send::SendArgs),
 }
 
@@ -38,6 +41,7 @@ pub(crate) fn run(what: Smp) -> Outcome {
     match what {
         Smp::Ping(args) => runtime::block_on(ping::ping(args)),
         Smp::Receive(args) => runtime::block_on(receive::receive(args)),
+        Smp::Resolve(args) => runtime::block_on(resolve::resolve(args)),
         Smp::Send(args) => runtime::block_on(send::send(args)),
     }
 }

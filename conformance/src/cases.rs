@@ -13,6 +13,7 @@ mod proxy;
 mod recipient;
 mod sender;
 mod services;
+mod tls;
 mod transport;
 mod versions;
 
@@ -20,7 +21,8 @@ use crate::case::Case;
 
 /// Every case for SMP, in the order in which they are run.
 pub fn smp() -> impl Iterator<Item = &'static Case> {
-    let areas: [&[Case]; 26] = [
+    let areas: [&[Case]; 27] = [
+        tls::CASES,
         transport::CASES,
         encoding::CASES,
         errors::CASES,

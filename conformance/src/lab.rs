@@ -54,7 +54,9 @@ use session::Side;
 pub use trace::{Bytes, Direction, Exchange};
 pub use upstream::{Returned, Upstream};
 
-use crate::target::{Dial, Instance, Line, NoConnection, Operation, Settings, Tls, Unavailable};
+use crate::target::{
+    Dial, Instance, Line, Look, Looked, Lookups, NoConnection, Operation, Settings, Tls, Unavailable,
+};
 
 /// A second, in nanoseconds.
 pub const SECOND: u64 = 1_000_000_000;
@@ -125,6 +127,41 @@ impl<'a> Lab<'a> {
     /// [`Failure::Error`] where the target is no router.
     pub fn address(&self) -> Result<RouterAddress, Failure> {
         self.instance.address().cloned().ok_or_else(|| Failure::error("the target is not a router"))
+    }
+
+    /// Looks at the router's TLS: what it shows, or how it refuses.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`], [`Failure::Skipped`].
+    pub fn look(&mut self, how: &Look) -> Result<Result<Looked, String>, Failure> {
+        let certificates = how.identity.as_ref().map_or(0, |identity| identity.chain().ders.len());
+        let looked = self.instance.look(how);
+        self.note(None, format!("looked at TLS with {certificates} certificates: {looked:?}"));
+        match looked {
+            Ok(looked) => Ok(Ok(looked)),
+            Err(NoConnection::Tls(refused)) => Ok(Err(refused)),
+            Err(NoConnection::Unreachable(reason)) => {
+                Err(Failure::Unreachable(format!("could not connect: {reason}")))
+            }
+            Err(NoConnection::Unavailable(reason)) => Err(Failure::Skipped(reason.to_owned())),
+        }
+    }
+
+    /// What the resolver of names behind the router was asked.
+    ///
+    /// # Errors
+    /// [`Failure::Skipped`] where it is not the suite's.
+    pub fn lookups(&mut self) -> Result<Lookups, Failure> {
+        self.instance.lookups().map_err(|Unavailable(reason)| Failure::Skipped(reason))
+    }
+
+    /// The server that a client under test named in TLS.
+    ///
+    /// # Errors
+    /// [`Failure::Skipped`] where that is not seen.
+    pub fn server_name(&mut self, who: Who) -> Result<Option<String>, Failure> {
+        let line = self.at(who)?.line;
+        self.instance.server_name(line).map_err(|Unavailable(reason)| Failure::Skipped(reason))
     }
 
     /// Starts a further router of the same kind, which the one under test can reach as a relay.

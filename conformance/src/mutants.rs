@@ -1,9 +1,10 @@
 //! Deliberately wrong implementations, and which cases find them: what tests the suite itself.
 //!
 //! A mutant is right but for one thing. It is killed when a case fails on it that the right implementation passes. The
-//! mutants are in the cores, where a right implementation has none of them.
+//! mutants are in the cores, where a right implementation has none of them; those of TLS and of lookups are beside these.
 
 use serde::Serialize;
+use sxlab_node::tls::TlsMutant;
 use sxlab_protocol::smp::client::ClientMutant;
 use sxlab_protocol::smp::router::Mutant;
 
@@ -13,6 +14,7 @@ use crate::catalogue::Catalogue;
 use crate::runner::Plan;
 use crate::target::Target;
 use crate::target::client_pair::ClientPair;
+use crate::target::names::WrongResolver;
 use crate::target::pair::Pair;
 
 /// The versions at which mutants are tried, in this order, until one case finds the mutant: the latest, the one with the
@@ -60,24 +62,80 @@ pub fn clients(plan: &Plan, catalogue: &Catalogue, all: bool) -> Vec<Score> {
     ClientMutant::ALL.iter().map(score).collect()
 }
 
+/// A wrong router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongRouter {
+    /// In its core.
+    Core(Mutant),
+    /// In TLS.
+    Tls(TlsMutant),
+    /// In how it asks its resolver of names.
+    Resolver(WrongResolver),
+}
+
+impl WrongRouter {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = WrongRouter> {
+        let core = Mutant::ALL.iter().copied().map(WrongRouter::Core);
+        let tls = TlsMutant::ALL.into_iter().map(WrongRouter::Tls);
+        core.chain(tls).chain(WrongResolver::ALL.into_iter().map(WrongRouter::Resolver))
+    }
+
+    /// Its name.
+    pub fn name(self) -> String {
+        match self {
+            WrongRouter::Core(mutant) => mutant.name(),
+            WrongRouter::Tls(mutant) => mutant.name().to_owned(),
+            WrongRouter::Resolver(mutant) => mutant.name().to_owned(),
+        }
+    }
+
+    /// What it does wrong.
+    pub fn does(self) -> &'static str {
+        match self {
+            WrongRouter::Core(mutant) => mutant.does(),
+            WrongRouter::Tls(mutant) => mutant.does(),
+            WrongRouter::Resolver(mutant) => mutant.does(),
+        }
+    }
+
+    /// What part of the protocol it is wrong in.
+    pub fn area(self) -> &'static str {
+        match self {
+            WrongRouter::Core(mutant) => mutant.area(),
+            WrongRouter::Tls(_) => "tls",
+            WrongRouter::Resolver(_) => "names",
+        }
+    }
+
+    fn target(self) -> Pair {
+        let right = Pair::default();
+        match self {
+            WrongRouter::Core(mutant) => Pair { mutant: Some(mutant), ..right },
+            WrongRouter::Tls(mutant) => Pair { tls: Some(mutant), ..right },
+            WrongRouter::Resolver(mutant) => Pair { resolver: Some(mutant), ..right },
+        }
+    }
+}
+
 /// Every wrong router under the cases of the plan. With `all` every case is tried, otherwise those up to the first that
 /// finds the mutant.
 pub fn routers(plan: &Plan, catalogue: &Catalogue, all: bool) -> Vec<Score> {
-    Mutant::ALL.iter().map(|mutant| router(*mutant, plan, catalogue, all)).collect()
+    WrongRouter::all().map(|wrong| router(wrong, plan, catalogue, all)).collect()
 }
 
 /// One wrong router under the cases of the plan; those of the area that it is wrong in come first.
-pub fn router(mutant: Mutant, plan: &Plan, catalogue: &Catalogue, all: bool) -> Score {
+pub fn router(wrong: WrongRouter, plan: &Plan, catalogue: &Catalogue, all: bool) -> Score {
     let mut cases = plan.select(cases::smp());
     // Measuring times takes long, and tells one mutant only.
     let slow = |case: &&'static Case| case.id == "authorization.equal-time";
-    cases.retain(|case| mutant == Mutant::RefusesAbsentFaster || !slow(case));
-    let areas = case_areas(mutant.area());
+    let timed = wrong == WrongRouter::Core(Mutant::RefusesAbsentFaster);
+    cases.retain(|case| timed || !slow(case));
+    let areas = case_areas(wrong.area());
     let likely = |case: &Case| areas.iter().any(|area| case.id.starts_with(area));
-    cases.sort_by_key(|case| (mutant == Mutant::RefusesAbsentFaster && !slow(case), !likely(case)));
-    let target = Pair { mutant: Some(mutant), ..Pair::default() };
-    let killed_by = kills(&target, plan, &cases, catalogue, if all { usize::MAX } else { 1 });
-    Score { mutant: mutant.name(), sentence: mutant.does(), killed_by }
+    cases.sort_by_key(|case| (timed && !slow(case), !likely(case)));
+    let killed_by = kills(&wrong.target(), plan, &cases, catalogue, if all { usize::MAX } else { 1 });
+    Score { mutant: wrong.name(), sentence: wrong.does(), killed_by }
 }
 
 /// Where cases are that are likely to find a mutant of this area.
@@ -92,6 +150,7 @@ fn case_areas(area: &str) -> &'static [&'static str] {
         "notifications" => &["notifications"],
         "proxy" | "relay" => &["proxy", "relay"],
         "services" => &["services"],
+        "tls" => &["tls"],
         _ => &["names"],
     }
 }

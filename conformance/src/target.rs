@@ -10,6 +10,8 @@
 
 mod action;
 pub mod client_pair;
+mod look;
+pub mod names;
 pub mod pair;
 pub mod provided;
 pub mod sockets;
@@ -19,6 +21,8 @@ pub mod turmoil;
 mod wires;
 
 pub use action::{Action, Shown};
+pub use look::{Look, Looked};
+pub use names::{Lookups, NameAnswer, Names};
 
 use std::fmt;
 use std::sync::Arc;
@@ -58,6 +62,8 @@ pub struct Listen {
     pub named: [u8; 32],
     /// Application protocols that are known.
     pub alpn: Vec<Vec<u8>>,
+    /// Whether the address is to have no port: the suite listens at the default one then.
+    pub default_port: bool,
 }
 
 /// What TLS agreed on.
@@ -122,8 +128,8 @@ pub struct Settings {
     pub handshake_timeout: Option<u64>,
     /// The highest version offered.
     pub max_version: Option<u16>,
-    /// Answers of the names resolver, by name: an HTTP status and a body. `None`: the router has no resolver.
-    pub resolver: Option<Vec<(String, u16, String)>>,
+    /// What the resolver of names behind the router says. `None`: the router has no resolver.
+    pub resolver: Option<Names>,
 }
 
 /// What an operator does to a router, outside the protocol.
@@ -171,6 +177,32 @@ pub trait Instance {
     /// # Errors
     /// [`NoConnection`].
     fn connect(&mut self, how: &Dial) -> Result<(Line, Tls), NoConnection>;
+
+    /// Looks at the TLS of the router under test.
+    ///
+    /// # Errors
+    /// [`NoConnection`].
+    fn look(&mut self, how: &Look) -> Result<Looked, NoConnection> {
+        let _ = how;
+        Err(NoConnection::Unavailable("the target is a client"))
+    }
+
+    /// What the resolver of names behind the router was asked since the case began.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where there is none.
+    fn lookups(&mut self) -> Result<Lookups, Unavailable> {
+        Err(Unavailable("no resolver of names".to_owned()))
+    }
+
+    /// The server that a client under test named in its TLS hello, on a connection of [`Instance::accept`].
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn server_name(&mut self, line: Line) -> Result<Option<String>, Unavailable> {
+        let _ = line;
+        Err(Unavailable("the target is not a client".to_owned()))
+    }
 
     /// Starts a further router of the same kind, which the one under test can reach as a relay.
     ///

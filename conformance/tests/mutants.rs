@@ -5,18 +5,17 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use sxlab_conformance::Catalogue;
-    use sxlab_conformance::mutants::{Score, router, routers};
+    use sxlab_conformance::mutants::{Score, WrongRouter, router, routers};
     use sxlab_conformance::runner::Plan;
-    use sxlab_protocol::smp::router::Mutant;
 
     /// Areas of the first test; the others are the second's, beside it.
-    const SESSIONS: [&str; 5] = ["handshake", "blocks", "transmissions", "authorization", "names"];
+    const SESSIONS: [&str; 6] = ["tls", "handshake", "blocks", "transmissions", "authorization", "names"];
 
-    fn survivors(chosen: impl Fn(&Mutant) -> bool) -> Vec<String> {
+    fn survivors(chosen: impl Fn(&WrongRouter) -> bool) -> Vec<String> {
         let (plan, catalogue) = (Plan::default(), Catalogue::shipped().unwrap());
         let only = std::env::var("SXLAB_MUTANT").unwrap_or_default();
-        let chosen = Mutant::ALL.iter().filter(|mutant| chosen(mutant) && mutant.name().contains(&only));
-        let scores = chosen.map(|mutant| router(*mutant, &plan, &catalogue, false));
+        let chosen = WrongRouter::all().filter(|wrong| chosen(wrong) && wrong.name().contains(&only));
+        let scores = chosen.map(|wrong| router(wrong, &plan, &catalogue, false));
         let alive = scores.filter(|score| !score.is_killed());
         alive.map(|Score { mutant, sentence, .. }| format!("{mutant}: {sentence}")).collect()
     }
@@ -29,9 +28,16 @@ mod tests {
 
     #[test]
     fn routers_that_are_wrong_in_what_commands_do_are_found() {
-        assert!(Mutant::ALL.len() >= 120, "{}", Mutant::ALL.len());
+        assert!(WrongRouter::all().count() >= 120);
         let alive = survivors(|mutant| !SESSIONS.contains(&mutant.area()));
         assert!(alive.is_empty(), "not found:\n{}", alive.join("\n"));
+    }
+
+    #[test]
+    fn wrong_routers_have_names_of_their_own_and_sentences() {
+        let names: BTreeSet<String> = WrongRouter::all().map(WrongRouter::name).collect();
+        assert_eq!(names.len(), WrongRouter::all().count());
+        assert!(WrongRouter::all().all(|wrong| wrong.does().ends_with('.')));
     }
 
     /// A case that finds nothing wrong may be one that can't.

@@ -34,8 +34,8 @@ pub(super) struct TargetArgs {
     /// `sxlab serve smp --config` takes them. Without --target the command has to print the router's address.
     ///
     /// With --client: a client that is started as this command says for each thing that it has to do, for example
-    /// "sxlab smp {action} {address}". {action} is ping, receive or send, {address} the router's address or for send the
-    /// queue's; no shell reads it. After send come the messages, each an argument, and with a proxy first --via and its
+    /// "sxlab smp {action} {address}". {action} is ping, receive, send or resolve, {address} the router's address or for send the
+    /// queue's; no shell reads it. After resolve comes the name, after send the messages, each an argument, and with a proxy first --via and its
     /// address. The client prints its queue's address and every message on a line of its own, and ends with 0 if it did
     /// what it had to.
     #[arg(long, value_name = "COMMAND")]

@@ -76,7 +76,7 @@ fn show(told: Told) -> Outcome {
         Told::Message(text) => return output::data(&text),
         Told::Full => output::note("the queue was full: the sender could not send more"),
         Told::Unreadable(why) => output::note(format_args!("a message that can't be read: {why}")),
-        Told::Pong => {}
+        Told::Pong | Told::Contact(_) => {}
     }
     Ok(())
 }

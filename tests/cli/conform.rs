@@ -93,6 +93,20 @@ async fn the_suite_records_the_flows_of_what_it_tests() {
 }
 
 #[tokio::test]
+async fn tls_and_names_of_a_router_that_a_command_starts() {
+    let command = format!("{} serve smp --config {{config}}", env!("CARGO_BIN_EXE_sxlab"));
+    let args = ["conform", "smp", "--spawn", &command, "--versions", "20", "--json"];
+    let document = sxlab(&[&args[..], &["--filter", "tls", "--filter", "names"]].concat()).await.json();
+    let results = document["results"].as_array().unwrap();
+    assert!(results.len() >= 15, "{}", results.len());
+    for result in results {
+        // It takes more open files than a test may count on.
+        let expected = if result["case"] == "names.concurrency" { "skipped" } else { "pass" };
+        assert_eq!(result["verdict"], expected, "{}: {}", result["case"], result["reason"]);
+    }
+}
+
+#[tokio::test]
 async fn cases_are_listed() {
     let listed = sxlab(&args(&["--list"])).await;
     assert!(listed.data().contains("smp.transport.ping"), "{}", listed.data());
@@ -116,7 +130,8 @@ async fn each_way_to_end_has_its_exit_code() {
 
 #[tokio::test]
 async fn our_client_passes_as_a_program_too() {
-    const CASES: [&str; 6] = [
+    const CASES: [&str; 7] = [
+        "client-names",
         "client-tls",
         "client-hello.session-id",
         "client-session.ping",

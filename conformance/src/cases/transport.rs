@@ -1,9 +1,10 @@
 //! The connection, the handshake, blocks, batches and transmissions.
 
+use sxlab_protocol::crypto::certificate::Chain;
 use sxlab_protocol::crypto::keys::KeyType;
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::version::{MAX, MIN};
-use sxlab_protocol::transport::BLOCK_SIZE;
+use sxlab_protocol::transport::{BATCH_BUDGET, BLOCK_SIZE};
 use sxlab_protocol::wire::{CorrId, put_short};
 
 use crate::case::{Case, Outcome};
@@ -25,9 +26,31 @@ pub(crate) const CASES: &[Case] = &[
         router_hello,
     ),
     Case::new(
+        "transport.certificates",
+        "The router shows two to four certificates, its own first and then its identity's, in TLS and in its hello alike.",
+        &["smp.transport.certificate-chain"],
+        certificates,
+    ),
+    Case::new(
+        "transport.offered-range",
+        "The router offers versions 6 to 20, and a session has whichever of them the client names.",
+        &["smp.transport.offered-range"],
+        |lab| {
+            lab.offers(&Dial::default(), (MIN, MAX))?;
+            for version in MIN..=MAX {
+                let who = lab.client_with(&Dial::default(), |hello| hello.version = version)?;
+                let answer = lab.ask(who, Command::Ping);
+                let answer = answer.map_err(|failure| failure.during(&format!("version {version}")))?;
+                answer.is("PONG")?;
+            }
+            Ok(())
+        },
+    )
+    .versions(20, 20),
+    Case::new(
         "transport.no-alpn",
         "A client without ALPN is offered version 6 alone, without certificates and key.",
-        &["smp.transport.no-alpn"],
+        &["smp.transport.no-alpn", "smp.transport.v6-no-key"],
         no_alpn,
     )
     .versions(6, 6),
@@ -57,7 +80,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new(
         "transport.hello-tail",
         "What follows the known fields of a client's hello is ignored.",
-        &["smp.transport.hello-tail"],
+        &["smp.transport.hello-tail", "smp.transport.client-hello"],
         |lab| {
             let who = lab.client_with(&Dial::default(), |hello| hello.tail = b"more to come".to_vec())?;
             lab.ask(who, Command::Ping)?.is("PONG")
@@ -162,6 +185,12 @@ pub(crate) const CASES: &[Case] = &[
         },
     ),
     Case::new(
+        "transport.full-answers",
+        "Answers fill a block as commands do: those to a block that has no room left come in one.",
+        &["smp.transport.batch-budget"],
+        full_answers,
+    ),
+    Case::new(
         "transport.correlation-ids",
         "Correlation ids of any length up to 255 come back as they were sent.",
         &["smp.transport.correlation-id"],
@@ -245,7 +274,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new(
         "transport.hello-cut",
         "A hello that ends before the fields of its version ends the connection without a word.",
-        &["smp.transport.malformed-client-hello"],
+        &["smp.transport.malformed-client-hello", "smp.transport.client-hello"],
         |lab| {
             let who = lab.connect(&Dial::default())?;
             lab.router_hello(who)?;
@@ -294,6 +323,41 @@ fn router_hello(lab: &mut Lab<'_>) -> Outcome {
     })?;
     lab.hello(who, |_| {})?;
     lab.ask(who, Command::Ping)?.is("PONG")
+}
+
+fn certificates(lab: &mut Lab<'_>) -> Outcome {
+    let who = lab.connect(&Dial::default())?;
+    let in_tls = lab.tls(who)?.chain.clone();
+    let hello = lab.any_router_hello(who)?.authentication;
+    for (place, ders) in [("TLS", Some(in_tls)), ("the hello", hello.map(|(chain, _)| chain.ders))] {
+        let Some(ders) = ders else { continue };
+        require((2..=4).contains(&ders.len()), || format!("{place} has {} certificates", ders.len()))?;
+        let chain = Chain::new(ders);
+        let found = chain.identity().map_err(|error| Failure::Wrong(format!("{place}: {error}")))?;
+        require(found == lab.address()?.identity, || {
+            format!("the second certificate in {place} is another")
+        })?;
+        chain.verify(lab.now() / SECOND).map_err(|error| Failure::Wrong(format!("{place}: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Items of this size, with the two bytes before each, leave no room for another in what senders fill.
+fn full_answers(lab: &mut Lab<'_>) -> Outcome {
+    let who = lab.client()?;
+    let mut items: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let corr =
+            CorrId::new(&[&[0xc5; 199][..], &[u8::try_from(items.len()).unwrap_or_default()]].concat());
+        let ping = Request::from(Command::Ping).corr(&corr.map_err(Failure::error)?);
+        let (_, item) = lab.item(who, &ping)?;
+        if items.iter().chain([&item]).map(|item| item.len() + 2).sum::<usize>() > BATCH_BUDGET {
+            break;
+        }
+        items.push(item);
+    }
+    lab.write_items(who, &items)?;
+    require_eq("the number of answers in the next block", lab.next_block(who)?.len(), items.len())
 }
 
 fn no_alpn(lab: &mut Lab<'_>) -> Outcome {

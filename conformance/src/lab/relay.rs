@@ -67,7 +67,8 @@ impl Lab<'_> {
         let identity = RouterIdentity::mint("relay.test", &mut self.rng).map_err(Failure::error)?;
         let named = identity.identity_hash();
         let identity = Arc::new(identity);
-        let mut listen = Listen { identity: identity.clone(), named, alpn: vec![b"smp/1".to_vec()] };
+        let alpn = vec![b"smp/1".to_vec()];
+        let mut listen = Listen { identity: identity.clone(), named, alpn, default_port: false };
         change(&mut listen);
         let identity = listen.identity.clone();
         let address =

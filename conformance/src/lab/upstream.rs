@@ -17,6 +17,8 @@ pub struct Upstream {
     corr: CorrId,
     client_corr: CorrId,
     secret: SharedSecret,
+    /// What is inside is of this version.
+    version: u16,
 }
 
 /// What came back.
@@ -45,13 +47,21 @@ impl Lab<'_> {
     /// # Errors
     /// [`Failure::Error`] for what can't be written.
     pub fn post_rfwd(&mut self, who: Who, request: &Request) -> Result<Upstream, Failure> {
+        self.post_rfwd_at(who, MAX, request)
+    }
+
+    /// The same as a client of another version makes it.
+    ///
+    /// # Errors
+    /// [`Failure::Error`] for what can't be written.
+    pub fn post_rfwd_at(&mut self, who: Who, version: u16, request: &Request) -> Result<Upstream, Failure> {
         let client_corr = self.corr();
         let open = self.at(who)?.opened()?;
-        let session = inner_session(open.session.id.clone(), MAX);
+        let session = inner_session(open.session.id.clone(), version);
         let corr = request.corr.clone().unwrap_or_else(|| client_corr.clone());
         let item = request.item(&session, &corr, open.peer_key.as_ref())?;
         let content = pack_one(&item).map_err(Failure::error)?;
-        self.post_rfwd_under(who, client_corr, &content)
+        self.post_rfwd_under(who, (client_corr, version), &content)
     }
 
     /// RFWD with this content inside; nothing is waited for.
@@ -60,13 +70,13 @@ impl Lab<'_> {
     /// [`Failure::Error`] for more than fits.
     pub fn post_rfwd_content(&mut self, who: Who, content: &[u8]) -> Result<Upstream, Failure> {
         let client_corr = self.corr();
-        self.post_rfwd_under(who, client_corr, content)
+        self.post_rfwd_under(who, (client_corr, MAX), content)
     }
 
     fn post_rfwd_under(
         &mut self,
         who: Who,
-        client_corr: CorrId,
+        (client_corr, version): (CorrId, u16),
         content: &[u8],
     ) -> Result<Upstream, Failure> {
         let router_key = self.at(who)?.opened()?.peer_key;
@@ -76,10 +86,10 @@ impl Lab<'_> {
         let sealed = seal_padded(&secret, &nonce_from_corr(&client_corr), content, FORWARD_SIZE)
             .map_err(Failure::error)?;
         let (corr, session) = (self.corr(), self.secret(who)?);
-        let command = seal_forward(&session, &corr, &client_corr, MAX, &fresh.public(), &sealed)
+        let command = seal_forward(&session, &corr, &client_corr, version, &fresh.public(), &sealed)
             .map_err(Failure::error)?;
         self.post(who, Request::from(command).corr(&corr))?;
-        Ok(Upstream { who, corr, client_corr, secret })
+        Ok(Upstream { who, corr, client_corr, secret, version })
     }
 
     /// RRES that answers a forward, with both layers opened.
@@ -87,7 +97,7 @@ impl Lab<'_> {
     /// # Errors
     /// [`Failure`] for another answer, or one that does not open.
     pub fn returned(&mut self, upstream: &Upstream) -> Result<Returned, Failure> {
-        let Upstream { who, corr, client_corr, secret } = upstream;
+        let Upstream { who, corr, client_corr, secret, version } = upstream;
         let answer = self.answer(*who, corr)?;
         let Ok(Response::Rres { sealed }) = &answer.response else { return Err(answer.unexpected("RRES")) };
         let wrong = |error: &dyn std::fmt::Display| Failure::Wrong(format!("RRES: {error}"));
@@ -100,7 +110,7 @@ impl Lab<'_> {
         let [item] = items.as_slice() else {
             return Err(Failure::Wrong(format!("RRES holds {} transmissions", items.len())));
         };
-        let session = inner_session(self.session_id(*who)?, MAX);
+        let session = inner_session(self.session_id(*who)?, *version);
         let received = read_transmission(&session, item).map_err(|error| wrong(&error))?;
         let response = Response::decode(&received.command, &session.layout).map_err(|error| wrong(&error))?;
         Ok(Returned { received, response, sealed: inner.len() })

@@ -12,6 +12,13 @@ pub enum Action {
         /// The router.
         router: RouterAddress,
     },
+    /// Ask what a name stands for, show the addresses to contact whoever has it, each on a line, and end.
+    Resolve {
+        /// The router.
+        router: RouterAddress,
+        /// The name.
+        name: String,
+    },
     /// Make a queue for a sender that secures it, show its address on the first line and every message on a line after it,
     /// acknowledge messages, and stay.
     Receive {
@@ -41,6 +48,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Action::Ping { router } => write!(f, "ping {router}"),
+            Action::Resolve { router, name } => write!(f, "resolve {name} at {router}"),
             Action::Receive { router } => write!(f, "receive at {router}"),
             Action::Send { queue, messages, via: None } => write!(f, "send {messages:?} to {queue}"),
             Action::Send { queue, messages, via: Some(proxy) } => {

@@ -1,23 +1,28 @@
 //! Our client's core in this process, right or wrong in one way: no sockets, no TLS, and a clock that moves only while
 //! somebody waits.
 //!
-//! Session ids are made up. What a client checks in TLS is checked of the certificates that the suite listens with.
+//! Session ids are made up. What a client checks in TLS is checked of the certificates that the suite listens with; the server that it
+//! names is that of its own end of TLS, on a connection in memory.
 
 use std::collections::VecDeque;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use sxlab_node::tls::{Acceptor, Connector, ConnectorConfig, Entropy};
 use sxlab_protocol::crypto::certificate::Chain;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType};
 use sxlab_protocol::smp::client::{Client, ClientEvent, ClientMutant};
-use sxlab_protocol::smp::errand::{Errand, ErrandError, Forwarding, Ping, Receive, Send, Step, Told};
+use sxlab_protocol::smp::errand::{
+    Errand, ErrandError, Forwarding, Ping, Receive, Resolve, Send, Step, Told,
+};
+use sxlab_protocol::smp::name::Name;
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::transport::{BLOCK_SIZE, ClientHandshake, SUPPORTED};
-use sxlab_protocol::wire::{CLIENT_VERSIONS, CorrId, EntityId, RouterAddress};
+use sxlab_protocol::wire::{CLIENT_VERSIONS, CorrId, DEFAULT_PORT, EntityId, RouterAddress};
 
 use super::{
     Action, Dial, Instance, Line, Listen, NoConnection, Operation, Read, Settings, Shown, Target, Tls,
-    Unavailable,
+    Unavailable, look,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -103,6 +108,14 @@ impl Running {
     fn errand(&mut self, action: &Action) -> Result<(RouterAddress, Box<dyn Errand>), Unavailable> {
         Ok(match action {
             Action::Ping { router } => (router.clone(), Box::new(Ping::default())),
+            Action::Resolve { router, name } => {
+                let resolve = Resolve::new(Name::parse(name).map_err(ours)?);
+                let resolve = match self.mutant {
+                    None => resolve,
+                    Some(mutant) => resolve.mutated(mutant),
+                };
+                (router.clone(), Box::new(resolve))
+            }
             Action::Receive { router } => {
                 let receive = Receive::new(router.clone(), None, &mut self.rng);
                 let receive = match self.mutant {
@@ -146,8 +159,16 @@ impl Running {
     }
 
     fn dial(&mut self, router: &RouterAddress, errand: Box<dyn Errand>) -> Result<(), Unavailable> {
-        let door = self.doors.iter().position(|door| door.address.hosts == router.hosts);
-        let Some(door) = door else { return Err(ours("nobody listens at its router")) };
+        let port = match (router.port, self.mutant) {
+            (None, Some(ClientMutant::OtherDefaultPort)) => 443,
+            _ => router.port_or_default(),
+        };
+        let here = |door: &Door| door.address.hosts == router.hosts && port == DEFAULT_PORT;
+        let door = self.doors.iter().position(here);
+        let Some(door) = door else {
+            self.ended = Some(false);
+            return Ok(());
+        };
         let Some(listen) = self.doors.get(door).map(|door| door.listen.clone()) else { return Ok(()) };
         let alpn = listen.alpn.iter().find(|name| name.as_slice() == b"smp/1").cloned();
         let refusal = if alpn.is_none() && !listen.alpn.is_empty() {
@@ -241,6 +262,7 @@ fn shown(told: Told) -> Option<Vec<u8>> {
     match told {
         Told::Address(address) => Some(address.to_string().into_bytes()),
         Told::Message(text) => Some(text),
+        Told::Contact(address) => Some(address.into_bytes()),
         Told::Pong | Told::Full | Told::Unreadable(_) => None,
     }
 }
@@ -307,6 +329,25 @@ impl Instance for Running {
 
     fn connect(&mut self, _how: &Dial) -> Result<(Line, Tls), NoConnection> {
         Err(NoConnection::Unavailable("the target is a client"))
+    }
+
+    fn server_name(&mut self, _line: Line) -> Result<Option<String>, Unavailable> {
+        // The client's own end of TLS, on a connection in memory.
+        let door = self.doors.last().ok_or_else(|| ours("nobody listens"))?;
+        let (listen, now) = (door.listen.clone(), self.now / SECOND);
+        let config = ConnectorConfig {
+            alpn: vec![b"smp/1".to_vec()],
+            expected_identity: listen.named,
+            client_identity: None,
+        };
+        let connector = match self.mutant {
+            Some(ClientMutant::NamesServer) => Connector::naming(config, "router.test"),
+            _ => Connector::new(config),
+        };
+        let names: Vec<&[u8]> = listen.alpn.iter().map(Vec::as_slice).collect();
+        let acceptor = Acceptor::new(&listen.identity, &names).map_err(ours)?;
+        let entropies = [(); 2].map(|()| Entropy::seeded(ChaCha20Rng::from_rng(&mut self.rng), now));
+        look::server_name(&acceptor, &connector.map_err(ours)?, entropies).map_err(ours)
     }
 
     fn listen(&mut self, how: &Listen) -> Result<RouterAddress, Unavailable> {

@@ -1,7 +1,8 @@
 //! Our router's core in this process: no sockets, no TLS, and a clock that moves only while somebody waits.
 //!
 //! Session ids are made up, what TLS tells (certificates, the application protocol) is taken from what each side was
-//! given. The suite's relays are reached by their addresses. What the router keeps survives [`Operation::Restart`]
+//! given. Looking at TLS ([`Look`]) is done with the router's own end of it, on a connection in memory, and names are asked
+//! for with its own HTTP. The suite's relays are reached by their addresses. What the router keeps survives [`Operation::Restart`]
 //! and [`Operation::Kill`].
 
 use std::collections::{BTreeMap, VecDeque};
@@ -9,17 +10,21 @@ use std::collections::{BTreeMap, VecDeque};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sxlab_node::identity::RouterIdentity;
-use sxlab_node::resolver::outcome;
+use sxlab_node::tls::{Acceptor, Entropy, SMP_ALPN, TlsMutant};
 use sxlab_protocol::crypto::hash::sha256;
 use sxlab_protocol::observe::SessionNo;
 use sxlab_protocol::smp::error::NameError;
-use sxlab_protocol::smp::name::NameRecord;
-use sxlab_protocol::smp::router::{DialFailure, Mutant, QueueStore, Router, RouterConfig, RouterEvent};
+use sxlab_protocol::smp::name::{Name, NameRecord};
+use sxlab_protocol::smp::router::{
+    DialFailure, LookupNo, Mutant, QueueStore, Router, RouterConfig, RouterEvent,
+};
 use sxlab_protocol::transport::{BLOCK_SIZE, RouterCredentials};
 use sxlab_protocol::wire::{RouterAddress, VersionRange};
 
+use super::names::{InMemory, WrongResolver};
 use super::{
-    Dial, Instance, Line, Listen, NoConnection, Operation, Read, Settings, Target, Tls, Unavailable,
+    Dial, Instance, Line, Listen, Look, Looked, Lookups, NoConnection, Operation, Read, Settings, Target,
+    Tls, Unavailable, look,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -45,11 +50,21 @@ pub struct Pair {
     pub config: RouterConfig,
     /// What the router is wrong in, on purpose.
     pub mutant: Option<Mutant>,
+    /// What its TLS is wrong in.
+    pub tls: Option<TlsMutant>,
+    /// What it asks its resolver of names wrongly.
+    pub resolver: Option<WrongResolver>,
 }
 
 impl Default for Pair {
     fn default() -> Self {
-        Self { name: "sim".to_owned(), config: RouterConfig::default(), mutant: None }
+        Self {
+            name: "sim".to_owned(),
+            config: RouterConfig::default(),
+            mutant: None,
+            tls: None,
+            resolver: None,
+        }
     }
 }
 
@@ -59,11 +74,12 @@ impl Target for Pair {
     }
 
     fn start(&self, settings: &Settings, seed: u64) -> Result<Box<dyn Instance>, Unavailable> {
-        let known = settings.resolver.clone();
+        let names = settings.resolver.clone();
         let mut config = router_config(&self.config, &Settings { resolver: None, ..settings.clone() })?;
-        config.resolver = known.is_some();
+        config.resolver = names.is_some();
         let mut running = Running::start(self.config.clone(), self.mutant, config, seed)?;
-        running.known = known.unwrap_or_default();
+        running.tls = self.tls;
+        running.names = names.map(|names| InMemory::new(names, self.resolver)).transpose()?;
         Ok(Box::new(running))
     }
 }
@@ -104,8 +120,11 @@ struct Running {
     now: u64,
     base: RouterConfig,
     mutant: Option<Mutant>,
-    /// What the resolver of names answers.
-    known: Vec<(String, u16, String)>,
+    /// What is wrong with TLS.
+    tls: Option<TlsMutant>,
+    /// The resolver of names, and lookups that wait for it: until when, whose, and what comes of them.
+    names: Option<InMemory>,
+    lookups: BTreeMap<(u64, usize, LookupNo), Result<NameRecord, NameError>>,
     sites: Vec<Site>,
     rng: ChaCha20Rng,
     lines: Vec<Connection>,
@@ -170,7 +189,9 @@ impl Running {
             now: 1_800_000_000 * SECOND,
             base,
             mutant,
-            known: Vec::new(),
+            tls: None,
+            names: None,
+            lookups: BTreeMap::new(),
             sites: Vec::new(),
             rng: ChaCha20Rng::seed_from_u64(seed),
             lines: Vec::new(),
@@ -256,11 +277,36 @@ impl Running {
         moved
     }
 
-    /// What a name stands for, as a router has it from the answer of its resolver.
-    fn look_up(&self, name: &str) -> Result<NameRecord, NameError> {
-        let answer = self.known.iter().find(|(known, ..)| known == name);
-        let (status, body) = answer.map_or((404, ""), |(_, status, body)| (*status, body));
-        outcome(status, body.as_bytes())
+    /// Asks the resolver; its outcome comes when it does.
+    fn look_up(&mut self, site: usize, lookup: LookupNo, name: &Name) {
+        let absent = (Err(NameError::NoResolver), 0);
+        let (outcome, after) = self.names.as_mut().map_or(absent, |names| names.look_up(name));
+        if after == 0 {
+            if let Some(site) = self.sites.get_mut(site) {
+                site.core.resolved(lookup, outcome);
+            }
+            return;
+        }
+        if let Some(names) = &self.names {
+            names.desk().opened();
+        }
+        self.lookups.insert((self.now.saturating_add(after), site, lookup), outcome);
+    }
+
+    /// Gives routers the outcomes that have come by now.
+    fn resolved(&mut self) {
+        while let Some(((due, site, lookup), outcome)) = self.lookups.pop_first() {
+            if due > self.now {
+                self.lookups.insert((due, site, lookup), outcome);
+                return;
+            }
+            if let Some(names) = &self.names {
+                names.desk().closed();
+            }
+            if let Some(site) = self.sites.get_mut(site) {
+                site.core.resolved(lookup, outcome);
+            }
+        }
     }
 
     fn event(&mut self, site: usize, event: RouterEvent) {
@@ -287,10 +333,7 @@ impl Running {
             }
             RouterEvent::Dial { session, address } => self.dial(site, session, &address),
             RouterEvent::Resolve { lookup, name } => {
-                let outcome = self.look_up(&name.to_string());
-                if let Some(site) = self.sites.get_mut(site) {
-                    site.core.resolved(lookup, outcome);
-                }
+                self.look_up(site, lookup, &name);
             }
         }
     }
@@ -369,12 +412,14 @@ impl Running {
 
     /// Jumps to the next time at which a router has something to do, if that is at `until` at the latest.
     fn tick(&mut self, until: u64) -> bool {
-        let next = self.sites.iter().filter_map(|site| site.core.next_timeout()).min();
+        let next = self.sites.iter().filter_map(|site| site.core.next_timeout());
+        let next = next.chain(self.lookups.first_key_value().map(|((due, ..), _)| *due)).min();
         let Some(due) = next.filter(|due| *due <= until) else { return false };
         self.now = self.now.max(due);
         for site in &mut self.sites {
             site.core.timeout(self.now);
         }
+        self.resolved();
         self.drive();
         true
     }
@@ -461,6 +506,32 @@ impl Instance for Running {
         let line = Line(self.line(to, session));
         self.drive();
         Ok((line, Tls { session_id, alpn, chain }))
+    }
+
+    fn look(&mut self, how: &Look) -> Result<Looked, NoConnection> {
+        // The router's own end of TLS, on a connection in memory.
+        let (tls, now) = (self.tls, self.now);
+        let session_id = self.session_id();
+        let entropies = [(); 4].map(|()| Entropy::seeded(ChaCha20Rng::from_rng(&mut self.rng), now / SECOND));
+        let gone = || NoConnection::Unreachable("there is no router".to_owned());
+        let site = self.sites.first_mut().ok_or_else(gone)?;
+        let acceptor = match tls {
+            None => Acceptor::new(&site.identity, &SMP_ALPN),
+            Some(wrong) => Acceptor::wrong_in(&site.identity, &SMP_ALPN, wrong),
+        };
+        let acceptor = acceptor.map_err(|error| NoConnection::Tls(error.to_string()))?;
+        let session = site.core.accept("client.test", session_id, true, now);
+        let hello = site.core.next_block(session).unwrap_or_default();
+        site.core.closed(session, now);
+        let probe = look::probe(site.address.identity, how)?;
+        let [one, two, three, four] = entropies;
+        let first = look::in_memory(&acceptor, &probe, &hello, [one, two])?;
+        let second = look::in_memory(&acceptor, &probe, &hello, [three, four]).unwrap_or_default();
+        Ok(look::both(first, second))
+    }
+
+    fn lookups(&mut self) -> Result<Lookups, Unavailable> {
+        self.names.as_ref().map(|names| names.desk().lookups()).ok_or_else(|| ours("it has no resolver"))
     }
 
     fn further(&mut self, settings: &Settings) -> Result<RouterAddress, Unavailable> {

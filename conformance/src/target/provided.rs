@@ -131,7 +131,7 @@ impl Settings {
             ("inactive_interval", self.inactive.map(|(_, interval)| shown(interval))),
             ("handshake_timeout", time(&self.handshake_timeout)),
             ("max_version", self.max_version.map(|max| max.to_string())),
-            ("resolver", self.resolver.as_ref().map(|names| format!("{} names", names.len()))),
+            ("resolver", self.resolver.as_ref().map(|names| format!("{} names", names.answers.len()))),
         ];
         entries.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

@@ -1,15 +1,19 @@
 //! A router at an address, reached over TCP.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::rc::Rc;
 
 use sxlab_node::world::{RealWorld, World};
-use sxlab_protocol::wire::{Host, RouterAddress};
+use sxlab_protocol::wire::{DEFAULT_PORT, Host, RouterAddress};
 use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
 
+use super::names::NameDesk;
 use super::wires::Wires;
 use super::{
-    Dial, Instance, Line, Listen, NoConnection, Operation, Read, Settings, Target, Tls, Unavailable,
+    Dial, Instance, Line, Listen, Look, Looked, Lookups, Names, NoConnection, Operation, Read, Settings,
+    Target, Tls, Unavailable,
 };
 
 /// How patient the suite is with a target on real time, in nanoseconds.
@@ -63,6 +67,10 @@ impl Target for Remote {
 /// Connections over TCP with a router.
 pub(super) struct Sockets {
     runtime: Runtime,
+    /// What runs beside the suite while it waits.
+    tasks: LocalSet,
+    /// The resolver of names behind the router.
+    desk: Option<Rc<NameDesk>>,
     wires: Wires<RealWorld>,
     address: RouterAddress,
     deadlines: Deadlines,
@@ -80,11 +88,27 @@ impl Sockets {
         own_host: IpAddr,
     ) -> Result<Self, Unavailable> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ours)?;
-        Ok(Self { runtime, wires: Wires::new(RealWorld), address, deadlines, own_host })
+        let (tasks, wires) = (LocalSet::new(), Wires::new(RealWorld));
+        Ok(Self { runtime, tasks, desk: None, wires, address, deadlines, own_host })
+    }
+
+    /// Answers lookups of names that come to this listener, while the suite waits for something.
+    pub(super) fn resolve(&mut self, listener: &TcpListener, names: &Names) -> Result<(), Unavailable> {
+        let own = listener.try_clone().map_err(ours)?;
+        own.set_nonblocking(true).map_err(ours)?;
+        let desk = NameDesk::new(names.clone());
+        let serving = Rc::clone(&desk);
+        self.tasks.spawn_local(async move {
+            if let Ok(listener) = tokio::net::TcpListener::from_std(own) {
+                serving.serve(RealWorld, listener).await;
+            }
+        });
+        self.desk = Some(desk);
+        Ok(())
     }
 
     fn run<T>(&self, step: impl Future<Output = T>) -> T {
-        self.runtime.block_on(step)
+        self.tasks.block_on(&self.runtime, step)
     }
 }
 
@@ -96,40 +120,67 @@ impl Instance for Sockets {
     fn connect(&mut self, how: &Dial) -> Result<(Line, Tls), NoConnection> {
         let to = how.to.as_ref().unwrap_or(&self.address).clone();
         let wires = &mut self.wires;
-        self.runtime.block_on(wires.connect(&to, how))
+        self.tasks.block_on(&self.runtime, wires.connect(&to, how))
+    }
+
+    fn look(&mut self, how: &Look) -> Result<Looked, NoConnection> {
+        let wires = &mut self.wires;
+        self.tasks.block_on(&self.runtime, wires.look(&self.address, how))
+    }
+
+    fn lookups(&mut self) -> Result<Lookups, Unavailable> {
+        let none = || Unavailable("no resolver of names behind this router is the suite's".to_owned());
+        self.desk.as_ref().map(|desk| desk.lookups()).ok_or_else(none)
+    }
+
+    fn server_name(&mut self, line: Line) -> Result<Option<String>, Unavailable> {
+        Ok(self.wires.server_name(line))
     }
 
     fn listen(&mut self, how: &Listen) -> Result<RouterAddress, Unavailable> {
-        let bound = self.run(RealWorld::listen(SocketAddr::new(self.own_host, 0))).map_err(ours)?;
+        let own = match (how.default_port, self.own_host) {
+            // Nobody else is likely to listen at the default port of this address.
+            (true, IpAddr::V4(Ipv4Addr::LOCALHOST)) => {
+                let [a, b, ..] = how.named;
+                SocketAddr::from(([127, a, b, 2], DEFAULT_PORT))
+            }
+            (true, host) => SocketAddr::new(host, DEFAULT_PORT),
+            (false, host) => SocketAddr::new(host, 0),
+        };
+        let bound = self.run(RealWorld::listen(own)).map_err(ours)?;
         let port = bound.local_addr().map_err(ours)?.port();
-        let host = match self.own_host {
+        let host = match own.ip() {
             IpAddr::V4(host) => Host::V4(host),
             IpAddr::V6(host) => Host::V6(host),
         };
-        let address =
-            RouterAddress { hosts: vec![host], port: Some(port), identity: how.named, password: None };
+        let address = RouterAddress {
+            hosts: vec![host],
+            port: (!how.default_port).then_some(port),
+            identity: how.named,
+            password: None,
+        };
         self.wires.listen(address.clone(), bound, how).map_err(ours)?;
         Ok(address)
     }
 
     fn accept(&mut self, at: &RouterAddress, patience: u64) -> Result<Option<(Line, Tls)>, NoConnection> {
         let wires = &mut self.wires;
-        self.runtime.block_on(wires.accept(at, patience))
+        self.tasks.block_on(&self.runtime, wires.accept(at, patience))
     }
 
     fn write(&mut self, line: Line, bytes: &[u8]) -> bool {
         let (wires, patience) = (&mut self.wires, self.deadlines.patience);
-        self.runtime.block_on(wires.write(line, bytes, patience))
+        self.tasks.block_on(&self.runtime, wires.write(line, bytes, patience))
     }
 
     fn read(&mut self, line: Line, patience: u64) -> Read {
         let wires = &mut self.wires;
-        self.runtime.block_on(wires.read(line, patience))
+        self.tasks.block_on(&self.runtime, wires.read(line, patience))
     }
 
     fn close(&mut self, line: Line) {
         let (wires, patience) = (&mut self.wires, self.deadlines.silence);
-        self.runtime.block_on(wires.close(line, patience));
+        self.tasks.block_on(&self.runtime, wires.close(line, patience));
     }
 
     fn now(&self) -> u64 {

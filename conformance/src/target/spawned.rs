@@ -19,7 +19,8 @@ use sxlab_protocol::wire::{RouterAddress, base64url};
 use super::provided::shown;
 use super::sockets::{Deadlines, Sockets};
 use super::{
-    Dial, Instance, Line, Listen, NoConnection, Operation, Read, Settings, Target, Tls, Unavailable,
+    Dial, Instance, Line, Listen, Look, Looked, Lookups, NoConnection, Operation, Read, Settings, Target,
+    Tls, Unavailable, names,
 };
 
 /// Processes that wait for cases with their settings.
@@ -54,6 +55,8 @@ struct Process {
     address: RouterAddress,
     /// Its control socket.
     control: Option<PathBuf>,
+    /// Where it asks for names.
+    names: Option<TcpListener>,
 }
 
 impl Drop for Process {
@@ -100,8 +103,10 @@ impl Routers {
     /// The settings that a router started for these has.
     fn settings(&self, needed: &Settings) -> Result<Settings, Unavailable> {
         if self.command.contains("{config}") {
-            return match needed.resolver.is_some() {
-                true => Err(Unavailable("needs a resolver of names behind the router".to_owned())),
+            return match needed.resolver.as_ref().is_some_and(|names| names.crowd) {
+                true => Err(Unavailable(
+                    "needs more open files than a process may have on many machines".to_owned(),
+                )),
                 false => Ok(needed.clone()),
             };
         }
@@ -134,8 +139,18 @@ impl Routers {
         let control = self.directory.join(format!("control-{number}"));
         let identity = self.directory.join(format!("identity-{number}"));
         let store = self.directory.join(format!("queues-{number}"));
-        let text =
+        let mut text =
             config_text(settings, port, [("dir", &identity), ("control", &control), ("store", &store)]);
+        let names = match settings.resolver {
+            None => None,
+            Some(_) => {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(ours("finding a port"))?;
+                let place = listener.local_addr().map_err(ours("finding a port"))?;
+                let base = names::base(&place.to_string());
+                text.push_str(&format!("resolver = {base:?}\nresolver_token = {:?}\n", names::TOKEN));
+                Some(listener)
+            }
+        };
         std::fs::write(&config, text).map_err(ours("writing settings"))?;
         let output = self.directory.join(format!("output-{number}.txt"));
         let command = self.command.replace("{port}", &port.to_string());
@@ -146,7 +161,7 @@ impl Routers {
             None => placeholder(port),
         };
         let control = self.command.contains("{config}").then_some(control);
-        let mut process = Process { child, command, output, address, control };
+        let mut process = Process { child, command, output, address, control, names };
         process.ready(self.address.is_none(), port, self.start_timeout)?;
         Ok(process)
     }
@@ -183,7 +198,8 @@ fn config_text(settings: &Settings, port: u16, paths: [(&str, &PathBuf); 3]) -> 
     for (name, path) in paths {
         text.push_str(&format!("{name} = {:?}\n", path.display().to_string()));
     }
-    for (name, value) in settings.entries() {
+    // The resolver is a listener of the suite, not a value.
+    for (name, value) in settings.entries().into_iter().filter(|(name, _)| *name != "resolver") {
         let (name, value) = match name {
             "quota" | "expire_on_send" | "new_queues" | "proxy" => (name, value),
             "max_version" => ("versions", format!("\"6-{value}\"")),
@@ -293,7 +309,10 @@ impl Target for Spawned {
     fn start(&self, settings: &Settings, _seed: u64) -> Result<Box<dyn Instance>, Unavailable> {
         let process = self.routers.process(settings)?;
         let address = process.borrow().address.clone();
-        let sockets = Sockets::new(address, self.routers.deadlines, IpAddr::V4(Ipv4Addr::LOCALHOST))?;
+        let mut sockets = Sockets::new(address, self.routers.deadlines, IpAddr::V4(Ipv4Addr::LOCALHOST))?;
+        if let (Some(listener), Some(names)) = (&process.borrow().names, &settings.resolver) {
+            sockets.resolve(listener, names)?;
+        }
         let routers = Rc::clone(&self.routers);
         Ok(Box::new(Running { routers, process, further: Vec::new(), sockets }))
     }
@@ -314,6 +333,14 @@ impl Instance for Running {
 
     fn connect(&mut self, how: &Dial) -> Result<(Line, Tls), NoConnection> {
         self.sockets.connect(how)
+    }
+
+    fn look(&mut self, how: &Look) -> Result<Looked, NoConnection> {
+        self.sockets.look(how)
+    }
+
+    fn lookups(&mut self) -> Result<Lookups, Unavailable> {
+        self.sockets.lookups()
     }
 
     fn further(&mut self, settings: &Settings) -> Result<RouterAddress, Unavailable> {

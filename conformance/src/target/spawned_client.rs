@@ -30,11 +30,11 @@ pub struct SpawnedClient {
 
 impl SpawnedClient {
     /// The words for what a client can be asked to do. `forward` is `send` with a proxy.
-    pub const ACTIONS: [&str; 4] = ["ping", "receive", "send", "forward"];
+    pub const ACTIONS: [&str; 5] = ["ping", "receive", "send", "forward", "resolve"];
 
     /// A client that `command` starts, as `NAME {action} {address}`. It is split at spaces, and no shell reads it. In it
-    /// `{action}` stands for `ping`, `receive` or `send`, and `{address}` for the router's address, for `send` that of the
-    /// queue. After `send` follow the messages, each an argument, and with a proxy first `--via` and its address.
+    /// `{action}` stands for `ping`, `receive`, `send` or `resolve`, and `{address}` for the router's address, for `send` that of the
+    /// queue. After `send` follow the messages, each an argument, and with a proxy first `--via` and its address, after `resolve` the name.
     ///
     /// The client prints the address of its queue, and messages, each on a line of the standard output; it ends with 0 if it
     /// has done what it was asked to. `actions` are those of [`SpawnedClient::ACTIONS`] that it knows. `directory` takes its
@@ -112,6 +112,7 @@ impl Running {
     fn words(&self, action: &Action) -> Result<Vec<String>, Unavailable> {
         let (name, kind, address) = match action {
             Action::Ping { router } => ("ping", "ping", router.to_string()),
+            Action::Resolve { router, .. } => ("resolve", "resolve", router.to_string()),
             Action::Receive { router } => ("receive", "receive", router.to_string()),
             Action::Send { queue, via: None, .. } => ("send", "send", queue.to_string()),
             Action::Send { queue, via: Some(_), .. } => ("send", "forward", queue.to_string()),
@@ -121,6 +122,9 @@ impl Running {
         }
         let replaced = |word: &str| word.replace("{action}", name).replace("{address}", &address);
         let mut words: Vec<String> = self.command.split_whitespace().map(replaced).collect();
+        if let Action::Resolve { name, .. } = action {
+            words.push(name.clone());
+        }
         if let Action::Send { messages, via, .. } = action {
             if let Some(proxy) = via {
                 words.extend(["--via".to_owned(), proxy.to_string()]);
@@ -138,6 +142,10 @@ impl Instance for Running {
 
     fn connect(&mut self, _how: &Dial) -> Result<(Line, Tls), NoConnection> {
         Err(NoConnection::Unavailable("the target is a client"))
+    }
+
+    fn server_name(&mut self, line: Line) -> Result<Option<String>, Unavailable> {
+        self.sockets.server_name(line)
     }
 
     fn listen(&mut self, how: &Listen) -> Result<RouterAddress, Unavailable> {

@@ -24,10 +24,12 @@ use tokio::sync::Notify;
 use turmoil::net::{TcpListener, TcpStream};
 use turmoil::{Builder, Sim};
 
+use super::names::NameDesk;
 use super::pair::router_config;
 use super::wires::Wires;
 use super::{
-    Dial, Instance, Line, Listen, NoConnection, Operation, Read, Settings, Target, Tls, Unavailable,
+    Dial, Instance, Line, Listen, Look, Looked, Lookups, Names, NoConnection, Operation, Read, Settings,
+    Target, Tls, Unavailable, names,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -39,6 +41,9 @@ const EPOCH: u64 = 1_800_000_000 * SECOND;
 const TICK: u64 = 10_000_000;
 
 const PORT: u16 = 5223;
+
+/// Where the suite's host is asked for names.
+const NAMES_PORT: u16 = 80;
 
 /// Longer than every default interval within which something has to come.
 const PATIENCE: u64 = 60 * SECOND;
@@ -59,8 +64,8 @@ impl Target for Turmoil {
     }
 
     fn start(&self, settings: &Settings, seed: u64) -> Result<Box<dyn Instance>, Unavailable> {
-        let config = router_config(&self.config, settings)?;
-        Ok(Box::new(Running::start(self.config.clone(), config, seed)?))
+        let config = router_config(&self.config, &Settings { resolver: None, ..settings.clone() })?;
+        Ok(Box::new(Running::start(self.config.clone(), config, settings.resolver.as_ref(), seed)?))
     }
 }
 
@@ -144,6 +149,8 @@ struct Running {
     /// Lent to the step that is being taken.
     wires: Rc<RefCell<Option<Wires<SimWorld>>>>,
     doors: u16,
+    /// The resolver of names behind the router.
+    names: Option<Rc<NameDesk>>,
 }
 
 fn ours(error: impl std::fmt::Display) -> Unavailable {
@@ -151,7 +158,12 @@ fn ours(error: impl std::fmt::Display) -> Unavailable {
 }
 
 impl Running {
-    fn start(base: RouterConfig, config: RouterConfig, seed: u64) -> Result<Self, Unavailable> {
+    fn start(
+        base: RouterConfig,
+        config: RouterConfig,
+        names: Option<&Names>,
+        seed: u64,
+    ) -> Result<Self, Unavailable> {
         let mut sim = Builder::new()
             .tick_duration(Duration::from_nanos(TICK))
             .min_message_latency(Duration::ZERO)
@@ -172,8 +184,27 @@ impl Running {
             }
         });
         let wires = Rc::new(RefCell::new(Some(Wires::new(SimWorld::new("suite", seed)))));
-        let mut running =
-            Self { sim, base, seed, addresses: Vec::new(), node: Rc::default(), desk, wires, doors: 0 };
+        let names = names.map(|names| NameDesk::new(names.clone()));
+        let mut running = Self {
+            sim,
+            base,
+            seed,
+            addresses: Vec::new(),
+            node: Rc::default(),
+            desk,
+            wires,
+            doors: 0,
+            names,
+        };
+        if let Some(desk) = running.names.clone() {
+            let bound = running.run(async move |wires| {
+                let listener = TcpListener::bind((IpAddr::from([0, 0, 0, 0]), NAMES_PORT)).await?;
+                let world = wires.world().clone();
+                wires.world().spawn(desk.serve(world, listener));
+                Ok::<_, io::Error>(())
+            });
+            bound.ok_or_else(|| ours("it has ended"))?.map_err(ours)?;
+        }
         running.router(config)?;
         Ok(running)
     }
@@ -189,15 +220,22 @@ impl Running {
             identity: identity.identity_hash(),
             password: None,
         };
+        let resolver = match &self.names {
+            None => None,
+            Some(_) => Some(names::resolver(&format!("suite:{NAMES_PORT}"))?),
+        };
         let kept = if self.addresses.is_empty() { Rc::clone(&self.node) } else { Rc::default() };
         self.sim.host(name.as_str(), move || {
             let (world, identity) = (world.clone(), identity.clone());
-            let (config, kept) = (config.clone(), Rc::clone(&kept));
+            let (config, kept, resolver) = (config.clone(), Rc::clone(&kept), resolver.clone());
             async move {
                 // After a restart the queues are those that the router had.
                 let queues: QueueStore =
                     kept.borrow().as_ref().and_then(RouterNode::take_store).unwrap_or_default();
                 let node = RouterNode::new(world, &identity, config, queues, None)?;
+                if let Some(resolver) = resolver {
+                    node.resolve_names(resolver);
+                }
                 *kept.borrow_mut() = Some(node.clone());
                 let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
                 Ok(node.serve(&listener).await?)
@@ -244,6 +282,15 @@ impl Instance for Running {
         let (to, how) = (how.to.clone().or(self.addresses.first().cloned()), how.clone());
         let to = to.ok_or_else(broken)?;
         self.run(async move |wires| wires.connect(&to, &how).await).ok_or_else(broken)?
+    }
+
+    fn look(&mut self, how: &Look) -> Result<Looked, NoConnection> {
+        let (to, how) = (self.addresses.first().cloned().ok_or_else(broken)?, how.clone());
+        self.run(async move |wires| wires.look(&to, &how).await).ok_or_else(broken)?
+    }
+
+    fn lookups(&mut self) -> Result<Lookups, Unavailable> {
+        self.names.as_ref().map(|desk| desk.lookups()).ok_or_else(|| ours("there is no resolver of names"))
     }
 
     fn further(&mut self, settings: &Settings) -> Result<RouterAddress, Unavailable> {

@@ -4,14 +4,14 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use sxlab_node::identity::RouterIdentity;
-use sxlab_node::tls::{Acceptor, Connector, ConnectorConfig, Gather, TlsError, TlsSession};
+use sxlab_node::tls::{Acceptor, Connector, ConnectorConfig, Gather, Probe, TlsError, TlsSession};
 use sxlab_node::world::World;
 use sxlab_protocol::transport::BLOCK_SIZE;
 use sxlab_protocol::wire::RouterAddress;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsStream;
 
-use super::{Dial, Line, Listen, NoConnection, Read, Tls};
+use super::{Dial, Line, Listen, Look, Looked, NoConnection, Read, Tls, look};
 
 /// How long TLS may take, in nanoseconds.
 const TLS_TIMEOUT: u64 = 20_000_000_000;
@@ -30,6 +30,8 @@ struct Wire<S> {
     buffer: Vec<u8>,
     /// Whether the peer has closed it.
     ended: bool,
+    /// The server that the peer named in its hello.
+    server_name: Option<String>,
 }
 
 struct Door<L> {
@@ -57,9 +59,9 @@ impl<W: World> Wires<W> {
     }
 
     fn line(&mut self, tls: TlsSession<W::Stream>) -> (Line, Tls) {
-        let TlsSession { stream, session_id, alpn, peer_chain } = tls;
+        let TlsSession { stream, session_id, alpn, peer_chain, server_name } = tls;
         let line = Line(self.lines.len());
-        self.lines.push(Wire { stream: Some(stream), buffer: Vec::new(), ended: false });
+        self.lines.push(Wire { stream: Some(stream), buffer: Vec::new(), ended: false, server_name });
         (line, Tls { session_id, alpn, chain: peer_chain })
     }
 
@@ -75,6 +77,41 @@ impl<W: World> Wires<W> {
             client_identity: how.identity.clone(),
         };
         let connector = Connector::new(config).map_err(|error| NoConnection::Tls(error.to_string()))?;
+        let (host, stream) = self.reach(to).await?;
+        let tls = connector.connect(stream, self.world.entropy());
+        match within(&self.world, TLS_TIMEOUT, tls).await {
+            Some(Ok(tls)) => Ok(self.line(tls)),
+            Some(Err(error)) => Err(refused(&error)),
+            None => Err(NoConnection::Unreachable(format!("{host}: no answer in TLS"))),
+        }
+    }
+
+    /// Looks at the TLS of the router at `to`, on two connections.
+    pub(super) async fn look(&mut self, to: &RouterAddress, how: &Look) -> Result<Looked, NoConnection> {
+        let probe = look::probe(to.identity, how)?;
+        let first = self.glance(to, &probe).await?;
+        // What a router does wrong with a ticket may well end in no connection.
+        let second = self.glance(to, &probe).await.unwrap_or_default();
+        Ok(look::both(first, second))
+    }
+
+    async fn glance(&self, to: &RouterAddress, probe: &Probe) -> Result<Looked, NoConnection> {
+        let (host, stream) = self.reach(to).await?;
+        let glance = look::glance(probe, stream, self.world.entropy());
+        match within(&self.world, TLS_TIMEOUT, glance).await {
+            Some(Ok(looked)) => Ok(looked),
+            Some(Err(error)) => Err(refused(&error)),
+            None => Err(NoConnection::Unreachable(format!("{host}: no hello"))),
+        }
+    }
+
+    /// The server that the peer of a line named.
+    pub(super) fn server_name(&self, Line(line): Line) -> Option<String> {
+        self.lines.get(line)?.server_name.clone()
+    }
+
+    /// A connection without TLS to the first host of `to` that answers, and its name.
+    async fn reach(&self, to: &RouterAddress) -> Result<(String, W::Stream), NoConnection> {
         let mut last = "the address has no host".to_owned();
         for host in &to.hosts {
             let host = host.to_string();
@@ -90,12 +127,7 @@ impl<W: World> Wires<W> {
                     continue;
                 }
             };
-            let tls = connector.connect(stream, self.world.entropy());
-            return match within(&self.world, TLS_TIMEOUT, tls).await {
-                Some(Ok(tls)) => Ok(self.line(tls)),
-                Some(Err(error)) => Err(refused(&error)),
-                None => Err(NoConnection::Unreachable(format!("{host}: no answer in TLS"))),
-            };
+            return Ok((host, stream));
         }
         Err(NoConnection::Unreachable(last))
     }

@@ -89,6 +89,26 @@ pub(super) const CASES: &[Case] = &[
     .versions(7, 20)
     .client(),
     Case::new(
+        "client-tls.no-server-name",
+        "A client names no server in its TLS hello.",
+        &["smp.transport.no-server-name"],
+        |lab| {
+            let guest = lab.pinging()?;
+            require_eq("the server that the client names", lab.server_name(guest.who)?, None)
+        },
+    )
+    .client(),
+    Case::new(
+        "client-tls.default-port",
+        "A client connects to port 5223 where the address has no port.",
+        &["smp.transport.default-port"],
+        |lab| {
+            let door = lab.door_with(|listen| listen.default_port = true)?;
+            pings(lab, &door, |_| {})
+        },
+    )
+    .client(),
+    Case::new(
         "client-tls.no-alpn",
         "With a router that knows no application protocols a client speaks version 6.",
         &["smp.transport.no-alpn"],

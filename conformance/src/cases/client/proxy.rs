@@ -35,9 +35,28 @@ pub(super) const CASES: &[Case] = &[
     .versions(9, 20)
     .client(),
     Case::new(
+        "client-proxy.hosts",
+        "An address may name IPv4 and IPv6 addresses, onion names and domains; PRXY has all of them.",
+        &["client.address.hosts"],
+        |lab| {
+            let mut behind = lab.behind()?;
+            let onion = format!("{}.onion", "a".repeat(56));
+            let hosts = ["192.0.2.1", "2001:db8::1", &onion, "relay.test", "localhost"];
+            let hosts: Result<Vec<_>, _> = hosts.iter().map(|host| host.parse()).collect();
+            behind.address.hosts = hosts.map_err(Failure::error)?;
+            let (_, _, asked) = lab.proxied_sender(&behind, &TEXTS)?;
+            let Command::Prxy { router, .. } = well_written(lab, &asked)? else {
+                return Err(Failure::wrong("no PRXY"));
+            };
+            require_eq("the hosts in PRXY", router.hosts, behind.address.hosts)
+        },
+    )
+    .versions(9, 20)
+    .client(),
+    Case::new(
         "client-proxy.pfwd",
         "PFWD is for the session of PKEY, not authorized, at a version of it, and carries a box of 16,226 bytes.",
-        &["smp.versions.v8", "smp.proxy.pfwd", "smp.authorization.forward-entity", "smp.proxy.separation"],
+        &["smp.versions.v8", "smp.proxy.pfwd", "smp.authorization.forward-entity"],
         |lab| {
             let (commands, behind, _) = served(lab)?;
             for (asked, inner) in &commands {

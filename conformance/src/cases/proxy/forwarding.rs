@@ -228,6 +228,20 @@ pub(crate) const CASES: &[Case] = &[
     )
     .versions(8, 20),
     Case::new(
+        "proxy.keyless-relay",
+        "A relay that sends no session key gives ERR PROXY BROKER TRANSPORT NO_AUTH.",
+        &["smp.proxy.relay-without-key"],
+        |lab| {
+            let (client, door) = (lab.client()?, lab.door()?);
+            let corr = lab.post_prxy(client, &door.address, None)?;
+            let relay = lab.accept(&door)?;
+            // The hello of a router that offers no more than version 6 has none; this one offers 8 all the same.
+            lab.greet(relay, &door, |hello| hello.authenticated = false)?;
+            lab.answer(client, &corr)?.is("ERR PROXY BROKER TRANSPORT NO_AUTH")
+        },
+    )
+    .versions(8, 20),
+    Case::new(
         "proxy.failed-relay",
         "A relay that can't be reached gives ERR PROXY BROKER, and is not tried again for a while.",
         &["smp.proxy.relay-unreachable", "smp.proxy.unreachable-network", "smp.errors.broker"],

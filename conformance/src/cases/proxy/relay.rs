@@ -103,6 +103,23 @@ pub(crate) const CASES: &[Case] = &[
     )
     .versions(8, 20),
     Case::new(
+        "relay.inner-version",
+        "The version that a forwarded command names may be one that the relay does not offer.",
+        &["smp.proxy.inner-version"],
+        |lab| {
+            let (owner, proxy, queue) = forwarded_queue(lab)?;
+            for version in [7, 8, 20, 21, u16::MAX] {
+                let request = Request::from(send("hello")).of(&queue.sender);
+                let upstream = lab.post_rfwd_at(proxy, version, &request)?;
+                let answer = lab.returned(&upstream).map_err(|failure| failure.during(&format!("version {version}")))?;
+                require_eq("the answer", answer.response, Response::Ok)?;
+                lab.receive(owner, &queue, "hello")?;
+            }
+            Ok(())
+        },
+    )
+    .versions(8, 20),
+    Case::new(
         "relay.undecryptable",
         "RFWD that does not decrypt is ERR CRYPTO, and one whose content has another structure ERR CMD SYNTAX.",
         &["smp.proxy.malformed-forward", "smp.errors.rare"],

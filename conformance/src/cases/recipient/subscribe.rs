@@ -4,7 +4,7 @@ use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::wire::{CorrId, EntityId};
 
 use crate::case::{Case, Outcome};
-use crate::lab::{Lab, QueueForm, SECOND, require, require_eq};
+use crate::lab::{Answer, Lab, QueueForm, Request, SECOND, require, require_eq};
 
 /// The cases.
 pub(crate) const CASES: &[Case] = &[
@@ -49,7 +49,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new(
         "recipient.takeover",
         "SUB in another session ends the first subscription: its session is told END, and gets nothing more.",
-        &["smp.recipient.takeover"],
+        &["smp.recipient.takeover", "smp.operator.takeover-seen"],
         |lab| {
             let [first, second] = lab.clients()?;
             let queue = lab.queue(first)?;
@@ -117,6 +117,12 @@ pub(crate) const CASES: &[Case] = &[
             lab.ack(who, &queue, &third.id)?.ok()?;
             lab.silence(who)
         },
+    ),
+    Case::new(
+        "recipient.first-message",
+        "The first message shares a block with answers to up to four SUB, and with none to five; every further message has a block of its own.",
+        &["smp.transport.first-message-with-answers"],
+        first_message,
     ),
     Case::new(
         "recipient.queues-apart",
@@ -187,6 +193,35 @@ pub(crate) const CASES: &[Case] = &[
     )
     .settings(|settings| settings.inactive = Some((2 * SECOND, SECOND))),
 ];
+
+fn first_message(lab: &mut Lab<'_>) -> Outcome {
+    let [owner, sender] = lab.clients()?;
+    for count in [1, 4, 5] {
+        let mut queues = Vec::new();
+        for _ in 0..count {
+            let queue = lab.idle_queue(owner)?;
+            lab.send(sender, &queue, "waiting")?.ok()?;
+            queues.push(queue);
+        }
+        let subs: Vec<Request> = queues
+            .iter()
+            .map(|queue| Request::from(Command::Sub).of(&queue.recipient).by(&queue.key))
+            .collect();
+        lab.post_batch(owner, &subs)?;
+        let mut blocks: Vec<Vec<String>> = Vec::new();
+        while blocks.iter().flatten().count() < 2 * count {
+            blocks.push(lab.next_block(owner)?.iter().map(Answer::text).collect());
+        }
+        // Not every answer needs to fit beside the message.
+        let first = blocks.iter().find(|block| block.iter().any(|tag| tag == "MSG"));
+        let along = first.is_some_and(|block| block.len() > 1);
+        require(along == (count <= 4), || format!("{count} SUB are answered by the blocks {blocks:?}"))?;
+        let alone = blocks.iter().filter(|block| **block == ["MSG"]).count();
+        let expected = count - usize::from(along);
+        require_eq(&format!("the number of messages alone in a block after {count} SUB"), alone, expected)?;
+    }
+    lab.silence(owner)
+}
 
 fn idle(lab: &mut Lab<'_>) -> Outcome {
     let [subscribed, unsubscribed, silent] = lab.clients()?;

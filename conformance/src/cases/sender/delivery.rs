@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rand_core::Rng;
 use sxlab_protocol::crypto::boxes::{nonce_from_msg, open_padded};
 use sxlab_protocol::smp::command::{Command, MsgFlags};
 use sxlab_protocol::smp::response::Response;
@@ -20,6 +21,12 @@ const SLOW: usize = 90;
 
 /// The cases.
 pub(crate) const CASES: &[Case] = &[
+    Case::new(
+        "sender.unlinkable",
+        "Of what came for a queue nothing leaves with its message: neither an id nor sixteen bytes of ciphertext.",
+        &["smp.operator.unlinkable"],
+        unlinkable,
+    ),
     Case::new(
         "sender.msg-body",
         "MSG has the message id and a box with the id as nonce, over what is padded to 16,106 bytes at every version.",
@@ -171,4 +178,26 @@ fn persistence(lab: &mut Lab<'_>) -> Outcome {
     lab.receive(after, &queue, "after")?;
     lab.subscribe(after, &open)?;
     lab.message(after, &open)?.is("waiting")
+}
+
+fn unlinkable(lab: &mut Lab<'_>) -> Outcome {
+    let [recipient, sender] = lab.clients()?;
+    let queue = lab.queue(recipient)?;
+    let mut body = vec![0; 4_000];
+    lab.rng().fill_bytes(&mut body);
+    let corr = lab.corr();
+    lab.ask(sender, Request::from(send(body.clone())).of(&queue.sender).corr(&corr))?.ok()?;
+    let answer = lab.event(recipient)?;
+    answer.is("MSG")?;
+    let left = [answer.entity.as_bytes(), answer.bytes.as_slice()].concat();
+    for (what, id) in [("the sender id", queue.sender.as_bytes()), ("SEND's correlation id", corr.as_bytes())]
+    {
+        require(!left.windows(id.len()).any(|bytes| bytes == id), || {
+            format!("{what} leaves with the message")
+        })?;
+    }
+    let sent: BTreeSet<&[u8]> = body.windows(16).collect();
+    require(!left.windows(16).any(|bytes| sent.contains(bytes)), || {
+        "ciphertext of the sender leaves with the message".to_owned()
+    })
 }

@@ -172,6 +172,8 @@ pub fn open_forward_reply(
 pub struct Forwarded {
     /// The client's correlation id: the nonce of both client layers.
     pub corr: CorrId,
+    /// The version that the client named.
+    pub version: u16,
     /// The session for reading and answering the inner transmission.
     pub session: Session,
     /// The secret shared with the client.
@@ -202,7 +204,7 @@ pub fn open_forward(
         Ok(_) => return Err(SmpError::Block),
         Err(_) => Err(SmpError::Block),
     };
-    Ok(Forwarded { corr: client_corr, session, secret, inner })
+    Ok(Forwarded { corr: client_corr, version, session, secret, inner })
 }
 
 fn parse_forward(plain: &[u8]) -> Option<(CorrId, u16, X25519Public, &[u8])> {

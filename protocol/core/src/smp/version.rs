@@ -13,6 +13,9 @@ const fn range(min: u16, max: u16) -> VersionRange {
 pub const MIN: u16 = 6;
 /// The greatest version.
 pub const MAX: u16 = 20;
+
+/// The version from which on clients ask for names (NM-12).
+pub const NAMES: u16 = 20;
 /// What a router offers to peers that negotiated ALPN (TR-8).
 pub const ALPN_VERSIONS: VersionRange = range(MIN, MAX);
 /// What a router offers to peers that did not (TR-9).

@@ -8,6 +8,7 @@ use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
+use super::mutant::{TlsMutant, arc_provider};
 use super::{Entropy, Gather, TlsError, TlsSession, provider, scope, verify};
 use crate::identity::RouterIdentity;
 
@@ -28,8 +29,21 @@ impl Acceptor {
     ///
     /// [`TlsError::Tls`] if the identity's key cannot be used.
     pub fn new(identity: &RouterIdentity, alpn: &[&[u8]]) -> Result<Self, TlsError> {
+        Self::make(identity, alpn, None)
+    }
+
+    /// The same, wrong in one thing: for tests of what finds wrong routers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn wrong_in(identity: &RouterIdentity, alpn: &[&[u8]], wrong: TlsMutant) -> Result<Self, TlsError> {
+        Self::make(identity, alpn, Some(wrong))
+    }
+
+    fn make(identity: &RouterIdentity, alpn: &[&[u8]], wrong: Option<TlsMutant>) -> Result<Self, TlsError> {
         let certificate = Arc::new(identity.certified_key());
-        let build = |provider, clock| Settings::new(&certificate, alpn, provider, clock);
+        let build = |provider, clock| Settings::new(&certificate, alpn, provider, clock, wrong);
         Ok(Self {
             system: Arc::new(build(provider::system(), Arc::new(DefaultTimeProvider))?),
             seeded: Arc::new(build(provider::seeded(), provider::seeded_clock())?),
@@ -54,10 +68,12 @@ impl Acceptor {
             let hello =
                 LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Gather::new(stream)).await?;
             let config = settings.answer(&hello.client_hello());
-            hello.into_stream(config).await
+            let server_name = hello.client_hello().server_name().map(str::to_owned);
+            Ok::<_, std::io::Error>((hello.into_stream(config).await?, server_name))
         };
-        let (stream, finished) = scope::run(entropy, handshake).await;
-        TlsSession::new(TlsStream::Server(stream?), finished)
+        let (accepted, finished) = scope::run(entropy, handshake).await;
+        let (stream, server_name) = accepted?;
+        Ok(TlsSession { server_name, ..TlsSession::new(TlsStream::Server(stream), finished)? })
     }
 }
 
@@ -78,13 +94,20 @@ impl Settings {
         alpn: &[&[u8]],
         provider: CryptoProvider,
         clock: Arc<dyn TimeProvider>,
+        wrong: Option<TlsMutant>,
     ) -> Result<Self, TlsError> {
-        let mut all = ServerConfig::builder_with_details(Arc::new(provider), clock)
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(Arc::new(verify::ClientCertificates))
-            .with_cert_resolver(Arc::new(RouterCertificate(Arc::clone(certificate))));
+        let builder = ServerConfig::builder_with_details(arc_provider(wrong, provider), clock)
+            .with_protocol_versions(&[&rustls::version::TLS13])?;
+        let builder = match wrong {
+            Some(TlsMutant::AsksForNoCertificate) => builder.with_no_client_auth(),
+            _ => builder.with_client_cert_verifier(Arc::new(verify::ClientCertificates { wrong })),
+        };
+        let mut all = builder.with_cert_resolver(Arc::new(RouterCertificate(Arc::clone(certificate))));
         all.session_storage = Arc::new(NoServerSessionStorage {});
         all.send_tls13_tickets = 0;
+        if let Some(wrong) = wrong {
+            wrong.configure(&mut all);
+        }
         all.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         let winners = alpn
             .iter()

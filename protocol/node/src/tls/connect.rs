@@ -30,6 +30,7 @@ pub struct ConnectorConfig {
 pub struct Connector {
     system: Arc<ClientConfig>,
     seeded: Arc<ClientConfig>,
+    name: ServerName<'static>,
 }
 
 impl Connector {
@@ -39,24 +40,23 @@ impl Connector {
     ///
     /// [`TlsError::Tls`] if the client's own key cannot be used.
     pub fn new(config: ConnectorConfig) -> Result<Self, TlsError> {
-        let ConnectorConfig { alpn, expected_identity, client_identity } = config;
-        let certificate = client_identity.map(|identity| Arc::new(identity.certified_key()));
-        let build = |provider: CryptoProvider, clock: Arc<dyn TimeProvider>| {
-            let verifier = verify::RouterCertificates { expected_identity };
-            let mut config = ClientConfig::builder_with_details(Arc::new(provider), clock)
-                .with_protocol_versions(&[&rustls::version::TLS13])?
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier))
-                .with_client_cert_resolver(Arc::new(OwnCertificate(certificate.clone())));
-            config.alpn_protocols.clone_from(&alpn);
-            config.enable_sni = false;
-            config.resumption = Resumption::disabled();
-            Ok::<_, TlsError>(Arc::new(config))
-        };
-        Ok(Self {
-            system: build(provider::system(), Arc::new(DefaultTimeProvider))?,
-            seeded: build(provider::seeded(), provider::seeded_clock())?,
-        })
+        let [system, seeded] = configs(&config)?.map(Arc::new);
+        Ok(Self { system, seeded, name: no_name() })
+    }
+
+    /// A wrong client, which names a server in its hello (TR-11): for tests of what finds wrong clients.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn naming(config: ConnectorConfig, server: &'static str) -> Result<Self, TlsError> {
+        let named = configs(&config)?.map(|mut config| {
+            config.enable_sni = true;
+            Arc::new(config)
+        });
+        let [system, seeded] = named;
+        let name = ServerName::try_from(server).unwrap_or_else(|_| no_name());
+        Ok(Self { system, seeded, name })
     }
 
     /// Does the client's part of a handshake on `stream`. Dropping the future abandons the handshake.
@@ -74,14 +74,46 @@ impl Connector {
             Entropy::System => &self.system,
             Entropy::Seeded { .. } => &self.seeded,
         };
-        // The name is neither sent nor checked.
-        let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into());
+        let name = self.name.clone();
         let connector = TlsConnector::from(Arc::clone(config));
         // rustls draws its first randomness when the connection is made: that too belongs inside.
         let handshake = async { connector.connect(name, Gather::new(stream)).await };
         let (stream, finished) = scope::run(entropy, handshake).await;
         TlsSession::new(TlsStream::Client(stream?), finished)
     }
+}
+
+/// The name that rustls wants to have: it is neither sent nor checked.
+pub(super) fn no_name() -> ServerName<'static> {
+    ServerName::IpAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED).into())
+}
+
+/// Settings with randomness of the system, and seeded.
+pub(super) fn build(
+    config: &ConnectorConfig,
+    certificate: Arc<dyn ResolvesClientCert>,
+) -> Result<[ClientConfig; 2], TlsError> {
+    let build = |provider: CryptoProvider, clock: Arc<dyn TimeProvider>| {
+        let verifier = verify::RouterCertificates { expected_identity: config.expected_identity };
+        let mut built = ClientConfig::builder_with_details(Arc::new(provider), clock)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_client_cert_resolver(Arc::clone(&certificate));
+        built.alpn_protocols.clone_from(&config.alpn);
+        built.enable_sni = false;
+        built.resumption = Resumption::disabled();
+        Ok::<_, TlsError>(built)
+    };
+    Ok([
+        build(provider::system(), Arc::new(DefaultTimeProvider))?,
+        build(provider::seeded(), provider::seeded_clock())?,
+    ])
+}
+
+fn configs(config: &ConnectorConfig) -> Result<[ClientConfig; 2], TlsError> {
+    let certificate = config.client_identity.as_ref().map(|identity| Arc::new(identity.certified_key()));
+    build(config, Arc::new(OwnCertificate(certificate)))
 }
 
 /// Presents one chain, or none, whatever authorities the router names.

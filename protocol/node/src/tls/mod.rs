@@ -16,12 +16,15 @@
 //! | [`Connector`], [`Acceptor`] | the two ends of a handshake |
 //! | [`TlsSession`] | the outcome: an encrypted stream, its id, the application protocol, the peer's chain |
 //! | [`TlsError`] | why a handshake failed |
+//! | [`Probe`], [`TlsMutant`] | for suites that test routers: a client that looks at TLS, and wrong routers |
 //! | [`provider`] | the cryptography given to rustls |
 
 mod accept;
 mod connect;
 mod error;
 mod gather;
+mod mutant;
+mod probe;
 pub mod provider;
 mod scope;
 mod verify;
@@ -30,6 +33,8 @@ pub use accept::Acceptor;
 pub use connect::{Connector, ConnectorConfig};
 pub use error::TlsError;
 pub use gather::Gather;
+pub use mutant::TlsMutant;
+pub use probe::{Glimpse, Probe};
 pub use scope::Entropy;
 
 use rustls::CommonState;
@@ -49,6 +54,8 @@ pub struct TlsSession<S> {
     pub alpn: Option<Vec<u8>>,
     /// The peer's certificates in DER, leaf first. Empty at a router whose client presented none (TR-7).
     pub peer_chain: Vec<Vec<u8>>,
+    /// At a router: the server that the client names in its hello. SMP clients name none (TR-11).
+    pub server_name: Option<String>,
 }
 
 impl<S> TlsSession<S> {
@@ -62,6 +69,6 @@ impl<S> TlsSession<S> {
             .iter()
             .map(|certificate| certificate.to_vec())
             .collect();
-        Ok(Self { stream, session_id, alpn, peer_chain })
+        Ok(Self { stream, session_id, alpn, peer_chain, server_name: None })
     }
 }

@@ -11,6 +11,7 @@ use sxlab_protocol::crypto::certificate::{CertificateError, Chain};
 use sxlab_protocol::crypto::keys::SignatureKey;
 
 use super::error::Refusal;
+use super::mutant::TlsMutant;
 
 /// A client's check of the router: a chain of 2 to 4, the second certificate being the expected one, each
 /// signed by the next up to the last, which signs itself (TR-4, TR-5, TR-6).
@@ -73,7 +74,10 @@ impl ServerCertVerifier for RouterCertificates {
 /// A router's check of its clients: a chain is asked for, none is needed (TR-7). One that comes must hold by
 /// itself (SV-3); whose it is matters only to the SMP handshake, which compares it with the client's hello (SV-2).
 #[derive(Debug)]
-pub(super) struct ClientCertificates;
+pub(super) struct ClientCertificates {
+    /// What it does wrong, on purpose.
+    pub(super) wrong: Option<TlsMutant>,
+}
 
 impl ClientCertVerifier for ClientCertificates {
     fn offer_client_auth(&self) -> bool {
@@ -81,7 +85,7 @@ impl ClientCertVerifier for ClientCertificates {
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        false
+        self.wrong == Some(TlsMutant::WantsCertificate)
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -94,7 +98,9 @@ impl ClientCertVerifier for ClientCertificates {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        chain(end_entity, intermediates).verify_service(now.as_secs()).map_err(Refusal::from)?;
+        if self.wrong != Some(TlsMutant::TakesAnyChain) {
+            chain(end_entity, intermediates).verify_service(now.as_secs()).map_err(Refusal::from)?;
+        }
         Ok(ClientCertVerified::assertion())
     }
 

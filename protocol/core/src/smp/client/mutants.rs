@@ -53,6 +53,10 @@ mutants! {
     AnyTlsIdentity,
     /// Takes a chain of any length in TLS, whoever signed it.
     AnyTlsChain,
+    /// Names a server in its TLS hello.
+    NamesServer,
+    /// Connects to port 443 where the address has no port.
+    OtherDefaultPort,
     /// Does not compare the session id in the hello with the connection's.
     SessionIdUnchecked,
     /// Does not compare the identity of the certificates in the hello with the address.
@@ -153,6 +157,8 @@ mutants! {
     NewUnsubscribed,
     /// Writes keys in commands as bare bytes.
     BareKeys,
+    /// Shows the recipient id in the queue's address.
+    ShowsRecipientId,
     /// Does not acknowledge messages.
     NoAck,
     /// Acknowledges another id than the message's.
@@ -189,8 +195,14 @@ mutants! {
     RelayChainUnverified,
     /// Does not check who signed the relay's session key.
     RelayKeyUnverified,
+    /// Leaves all hosts but the first out of PRXY.
+    FirstHostOnly,
     /// Forwards at its own greatest version, whatever the relay speaks.
     RelayVersionIgnored,
+    /// Asks routers below version 20 for names.
+    AsksOldRoutersForNames,
+    /// Refuses the record of a name that is not written as it would write it.
+    UnknownFieldsRefused,
     /// Forwards all its commands under one key.
     ForwardKeyRepeated,
     /// Fills forwarded commands up to a size of its own.
@@ -344,6 +356,11 @@ impl Wrong {
             (ClientMutant::BareKeys, Command::New(_) | Command::SKey(_)) => {
                 command.encode(layout, &mut bytes)?;
                 bytes = bare_keys(&bytes);
+            }
+            (ClientMutant::FirstHostOnly, Command::Prxy { router, password }) => {
+                let (mut router, password) = (router.clone(), password.clone());
+                router.hosts.truncate(1);
+                Command::Prxy { router, password }.encode(layout, &mut bytes)?;
             }
             (ClientMutant::SendWithoutFlags, Command::Send { body, .. }) => {
                 bytes = [b"SEND ", body.as_slice()].concat();

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ping` | asks for a PONG |
 //! | `receive` | makes a queue and shows what arrives there |
+//! | `resolve` | asks what a name stands for |
 //! | `send` | secures a queue and sends, directly or through a proxy |
 //!
 //! Contract: call [`Errand::next`]. For [`Step::Ask`] make the request and give its answer to [`Errand::answer`], and
@@ -12,10 +13,12 @@
 
 mod ping;
 mod receive;
+mod resolve;
 mod send;
 
 pub use ping::Ping;
 pub use receive::Receive;
+pub use resolve::Resolve;
 pub use send::{Forwarding, Send};
 
 use thiserror::Error;
@@ -46,6 +49,9 @@ pub enum ErrandError {
     /// What is to be sent can't be.
     #[error("a message does not fit: {0}")]
     Message(#[from] CryptoError),
+    /// A router of this version does not resolve names.
+    #[error("the router speaks version {0}, which has no names")]
+    NoNames(u16),
     /// A router of this version has no queues that a sender secures.
     #[error("the queue's router speaks version {0}, where senders do not secure queues")]
     Version(u16),
@@ -84,6 +90,8 @@ pub enum Told {
     Address(Box<QueueAddress>),
     /// A message.
     Message(Vec<u8>),
+    /// An address to contact whoever has a name.
+    Contact(String),
     /// The queue was full, and the sender could send no more.
     Full,
     /// A message came that can't be read.

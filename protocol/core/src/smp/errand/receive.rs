@@ -96,7 +96,11 @@ impl Receive {
         let secures = Layout::of(self.version).new > NewForm::Letter;
         self.told.push_back(Told::Address(Box::new(QueueAddress {
             router: self.router.public(),
-            sender_id: sender.clone(),
+            sender_id: if self.is(ClientMutant::ShowsRecipientId) {
+                recipient.clone()
+            } else {
+                sender.clone()
+            },
             versions: CLIENT_VERSIONS,
             dh_key: self.dh_key.public(),
             mode: secures.then_some(QueueMode::Messaging),

@@ -357,7 +357,7 @@ impl Router {
         limit: usize,
         now: u64,
     ) -> Response {
-        let id = MsgId::from(self.fresh_id());
+        let id = self.message_id();
         let quota = self.config.queue_quota;
         let Some((recipient, queue)) = self.store.by_sender(entity) else {
             return Response::Err(SmpError::Auth);
@@ -409,6 +409,9 @@ impl Router {
             Ok(forwarded) => forwarded,
             Err(error) => return Some(Response::Err(refuse_forward_wrongly(self.mutant(), error))),
         };
+        if self.is(Mutant::ChecksInnerVersion) && !self.config.versions.contains(forwarded.version) {
+            return Some(Response::Err(SmpError::Command(CommandError::Syntax)));
+        }
         let (inner_corr, entity, response) = match forwarded.inner.clone() {
             Err(error) if self.is(Mutant::RefusesGarbageOutside) => return Some(Response::Err(error)),
             Err(error) => (CorrId::EMPTY, EntityId::EMPTY, Response::Err(error)),

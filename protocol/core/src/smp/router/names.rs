@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::verify::Reply;
-use super::{Router, RouterEvent};
+use super::{Mutant, Router, RouterEvent};
 use crate::observe::SessionNo;
 use crate::smp::error::{NameError, SmpError};
 use crate::smp::forward::{self, Forwarded};
@@ -51,6 +51,11 @@ impl Router {
             return Some(Response::Err(SmpError::Name(NameError::NoResolver)));
         }
         if self.lookups.open.len() < self.config.lookups {
+            if self.is(Mutant::WaitsForLookups)
+                && let Some(peer) = self.sessions.get_mut(&asked.session)
+            {
+                peer.lookups += 1;
+            }
             self.ask_for(asked, name);
         } else {
             if let Some(peer) = self.sessions.get_mut(&asked.session) {
@@ -76,6 +81,12 @@ impl Router {
     /// The outcome of [`RouterEvent::Resolve`].
     pub fn resolved(&mut self, lookup: LookupNo, outcome: Result<NameRecord, NameError>) {
         let Some(asked) = self.lookups.open.remove(&lookup) else { return };
+        if self.is(Mutant::WaitsForLookups)
+            && let Some(peer) = self.sessions.get_mut(&asked.session)
+        {
+            peer.lookups = peer.lookups.saturating_sub(1);
+            self.writable.insert(asked.session);
+        }
         let response = match outcome {
             Ok(record) => Response::Rname(record.to_json()),
             Err(error) => Response::Err(SmpError::Name(error)),
@@ -93,6 +104,9 @@ impl Router {
 
     fn answer_lookup(&mut self, asked: Asked, response: Response) {
         let Asked { session, corr, forwarded } = asked;
+        if forwarded.is_some() && self.is(Mutant::LosesForwardedLookups) {
+            return;
+        }
         let too_large = Response::Err(SmpError::Name(NameError::Resolver("response too large".to_owned())));
         let response = match forwarded {
             Some(forwarded) => {

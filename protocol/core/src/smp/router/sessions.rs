@@ -383,7 +383,12 @@ impl Router {
             self.execute(session, accepted, now, &mut replies, &mut messages);
         }
         replies.extend(late.into_iter().map(Reply::from));
-        if replies.len() <= ANSWERS_WITH_MESSAGE && !messages.is_empty() {
+        let along = match self.mutant() {
+            Some(Mutant::SendsFirstMessageApart) => 0,
+            Some(Mutant::SendsFirstMessageAlong) => usize::MAX,
+            _ => ANSWERS_WITH_MESSAGE,
+        };
+        if replies.len() <= along && !messages.is_empty() {
             replies.push(messages.remove(0));
         }
         self.send(session, replies);

@@ -132,6 +132,17 @@ impl Router {
         }
     }
 
+    /// The id of the message that is being stored.
+    pub(in super::super) fn message_id(&mut self) -> MsgId {
+        let fresh = MsgId::from(self.fresh_id());
+        match &self.wrong {
+            Some(wrong) if wrong.mutant == Mutant::NamesMessageAfterSend => {
+                MsgId::new(wrong.last_corr.as_bytes()).unwrap_or(fresh)
+            }
+            _ => fresh,
+        }
+    }
+
     /// Puts a queue's newest message before all that were not delivered.
     fn put_in_front(&mut self, entity: &EntityId) {
         let subscriber = self.subscribers.get(entity).copied();
@@ -162,6 +173,16 @@ impl Router {
                         sealed_wrongly(mutant, queue, id, body, again.then_some(renamed))
                 {
                     (*id, *body) = (new_id, sealed);
+                }
+                if let (Mutant::LeaksSentCiphertext, Response::Msg { body, .. }) =
+                    (mutant, &mut reply.response)
+                    && let Some(Content::Message { body: sent, .. }) =
+                        queue.first().map(|first| &first.content)
+                {
+                    // As long as it was: the last bytes give way.
+                    let kept = body.len().saturating_sub(sent.len());
+                    body.truncate(kept);
+                    body.extend_from_slice(sent);
                 }
             }
             Response::Nmsg { nonce, meta } => {

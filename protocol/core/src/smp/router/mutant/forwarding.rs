@@ -6,7 +6,7 @@ use super::Mutant;
 use crate::crypto::boxes::{self, nonce_from_corr, reversed};
 use crate::crypto::hash::sha256;
 use crate::crypto::keys::SharedSecret;
-use crate::smp::error::{CommandError, ProxyError, SmpError};
+use crate::smp::error::{BrokerError, CommandError, ProxyError, SmpError, TransportError};
 use crate::smp::forward::Forwarded;
 use crate::smp::response::Response;
 use crate::wire::{CorrId, EntityId, Reader, put_short};
@@ -25,6 +25,14 @@ pub(super) fn proxy_wrongly(mutant: Mutant, reply: &mut Reply) {
         (Mutant::NamesRelay, Response::Pkey { session, .. }, _) => reply.entity = session.clone(),
         (Mutant::CallsNoSessionWrong, response, Some(ProxyError::NoSession)) => {
             *response = Response::Err(SmpError::Auth);
+        }
+        (
+            Mutant::CallsKeylessRelayVersion,
+            response,
+            Some(ProxyError::Broker(BrokerError::Transport(TransportError::NoAuth))),
+        ) => {
+            let version = BrokerError::Transport(TransportError::Version);
+            *response = Response::Err(SmpError::Proxy(ProxyError::Broker(version)));
         }
         (Mutant::TakesRelayErrorForOwn, response, Some(ProxyError::Protocol(error))) => {
             *response = Response::Err(*error);

@@ -131,6 +131,12 @@ mutants! {
         AnswersOneByOne,
         /// Fills the first blocks and leaves the rest to the last.
         LeavesRestToLast,
+        /// Fills blocks up to 16,000 bytes only.
+        FillsBlocksLess,
+        /// Sends the first message of a subscription in a block of its own.
+        SendsFirstMessageApart,
+        /// Sends the first message with the answers to any number of SUB.
+        SendsFirstMessageAlong,
     }
     transmissions {
         /// Answers without the correlation id.
@@ -327,6 +333,10 @@ mutants! {
         RefusesLargestBody,
         /// Takes a byte more than the largest body.
         TakesLargerBody,
+        /// Gives a message the correlation id of its SEND as its id.
+        NamesMessageAfterSend,
+        /// Delivers a message with the sender's ciphertext after it.
+        LeaksSentCiphertext,
         /// Has the same limit of bodies at every version.
         LimitsAsLatest,
         /// Looks at a body's length before its authorization.
@@ -449,6 +459,8 @@ mutants! {
         ForgetsFailedRelays,
         /// Seals its forwards under the client's correlation id.
         ForwardsUnderClientCorr,
+        /// Says of a relay without a key that it speaks another version.
+        CallsKeylessRelayVersion,
         /// Says of a relay's error that it is its own.
         TakesRelayErrorForOwn,
     }
@@ -471,6 +483,8 @@ mutants! {
         EchoesOuterCorrId,
         /// Takes the outer session's limit of bodies for forwarded commands.
         LimitsForwardedAsOuter,
+        /// Refuses forwarded commands of a version that it does not offer.
+        ChecksInnerVersion,
         /// Does not verify forwarded commands.
         TrustsProxies,
     }
@@ -523,6 +537,12 @@ mutants! {
         DropsFailureDetail,
         /// Takes RSLV with an authorization.
         TakesSignedRslv,
+        /// Reads nothing of a session that waits for a name.
+        WaitsForLookups,
+        /// Does not answer a forwarded RSLV.
+        LosesForwardedLookups,
+        /// Has any number of lookups wait for the resolver.
+        AsksWithoutLimit,
         /// Says another name than the one asked for.
         SaysOtherName,
     }

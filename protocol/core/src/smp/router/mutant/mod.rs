@@ -199,6 +199,7 @@ fn configure(mutant: Mutant, config: &mut RouterConfig) {
         Mutant::SkipsExpiryOnSend => config.expire_on_send = false,
         Mutant::NeverClosesIdle => config.inactive_ttl = u64::MAX,
         Mutant::ForgetsFailedRelays => config.relay_memory = 0,
+        Mutant::AsksWithoutLimit => config.lookups = usize::MAX,
         _ => {}
     }
 }

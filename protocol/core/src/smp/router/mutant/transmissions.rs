@@ -56,6 +56,10 @@ impl Wrong {
                 let (full, rest) = items.split_at_checked(items.len() - rest.len()).unwrap_or((items, &[]));
                 Ok([pack(full)?, pack(rest)?].concat())
             }
+            Mutant::FillsBlocksLess if items.iter().map(|item| item.len() + 2).sum::<usize>() > 16_000 => {
+                let (first, rest) = items.split_at_checked(items.len() / 2).unwrap_or((items, &[]));
+                Ok([pack(first)?, pack(rest)?].concat())
+            }
             _ => pack(items),
         }
     }
