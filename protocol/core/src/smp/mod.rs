@@ -9,4 +9,5 @@ pub mod forward;
 pub mod name;
 pub mod response;
 pub mod router;
+pub mod semantic;
 pub mod version;

@@ -2,11 +2,12 @@
 
 use super::mutant::{Mutant, refuse_forward_wrongly};
 use super::names::Asked;
+use super::semantic::bare_message;
 use super::sessions::{Hold, Open, Peer};
 use super::verify::{Accepted, KnownSecrets, Reply};
 use super::{Content, Link, Notification, Offered, Queue, Router, Status, Stored};
 use crate::crypto::hash::sender_id_from_corr;
-use crate::crypto::keys::{AuthPublicKey, X25519Secret};
+use crate::crypto::keys::{AuthPublicKey, SharedSecret, X25519Public, X25519Secret};
 use crate::observe::{Layer, SessionNo, Sight};
 use crate::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
 use crate::smp::envelope::MessageBody;
@@ -139,8 +140,7 @@ impl Router {
         if let Some(service) = &service {
             self.serve(session, service, now);
         }
-        let own = X25519Secret::generate(&mut self.rng);
-        let secret = own.dh(&new.dh_key);
+        let (own, secret) = self.queue_keys(&new.dh_key);
         for _ in 0..3 {
             let recipient = EntityId::from(self.fresh_id());
             let sender = match chosen {
@@ -170,7 +170,7 @@ impl Router {
             return Response::Ids(Box::new(QueueIds {
                 recipient,
                 sender,
-                dh_key: own.public(),
+                dh_key: own,
                 mode: new.queue.mode(),
                 link: link_id,
                 service,
@@ -178,6 +178,17 @@ impl Router {
             }));
         }
         Response::Err(SmpError::Internal)
+    }
+
+    /// The router's key for a queue, and its secret with the recipient's.
+    fn queue_keys(&mut self, recipient: &X25519Public) -> (X25519Public, SharedSecret) {
+        match &self.semantic {
+            Some(constants) => (constants.public, constants.secret.clone()),
+            None => {
+                let own = X25519Secret::generate(&mut self.rng);
+                (own.public(), own.dh(recipient))
+            }
+        }
     }
 
     /// SUB (RC-13 to RC-18): the answer never carries a message; that follows as an event. It makes the queue the service's
@@ -229,7 +240,10 @@ impl Router {
         let queue = self.store.by_recipient(entity)?;
         let first = queue.first()?;
         let id = first.id.clone();
-        let message = seal_message(queue, first);
+        let message = match self.semantic {
+            None => seal_message(queue, first),
+            Some(_) => bare_message(first),
+        };
         // Only a service's queue may be held by nothing yet.
         match self.holds(session)?.entry(entity.clone()).or_insert(Hold::Subscribed(None)) {
             Hold::Subscribed(delivered) | Hold::Fetched(delivered) => *delivered = Some(id),
@@ -401,6 +415,9 @@ impl Router {
 
     /// RFWD: a command that a proxy forwards (PX-12 to PX-18). `None`: the answer comes when a name was looked up.
     fn forwarded(&mut self, session: SessionNo, corr: &CorrId, sealed: &[u8], now: u64) -> Option<Response> {
+        if self.semantic.is_some() {
+            return Some(self.forwarded_semantic(session, corr, sealed, now));
+        }
         let internal = Response::Err(SmpError::Internal);
         let Some(open) = self.open(session) else { return Some(internal) };
         let (secret, key) = (open.agreed.secret.clone(), open.key.clone());
@@ -475,6 +492,11 @@ impl Router {
         {
             return Response::Err(error);
         }
+        self.execute_sender(accepted, limit, now)
+    }
+
+    /// A sender's command that a proxy forwarded, once it is verified.
+    pub(super) fn execute_sender(&mut self, accepted: Accepted, limit: usize, now: u64) -> Response {
         let entity = accepted.received.entity;
         if let Some(info) = self.blocked(&accepted.command, &entity) {
             return Response::Err(SmpError::Blocked(info));

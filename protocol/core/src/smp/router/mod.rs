@@ -17,6 +17,7 @@
 //! | `services` | services and their queues: what survives a restart |
 //! | `service_sessions` | sessions of services, which subscribe to all of their queues at once |
 //! | `statistics` | what the router counts |
+//! | `semantic` | sessions without cryptography, for simulations of many users |
 //! | `mutant` | routers that are wrong in one thing, for suites that test suites |
 //! | `proxy` | sessions with other routers and the commands forwarded over them |
 //!
@@ -39,6 +40,7 @@ mod notifications;
 mod proxy;
 mod queues;
 mod records;
+mod semantic;
 mod service_sessions;
 mod services;
 mod sessions;
@@ -62,6 +64,7 @@ pub use self::proxy::DialFailure;
 use self::proxy::Relays;
 pub use self::queues::{Content, Line, Link, Notification, Notifier, Offered, Queue, Status, Stored};
 pub use self::records::{Change, NotifierRecord, QueueRecord, Record, RecordError, RecordKey};
+use self::semantic::Constants;
 pub use self::services::Service;
 use self::sessions::Peer;
 pub use self::statistics::{Holdings, Statistics};
@@ -243,6 +246,8 @@ pub struct Router {
     sights: Vec<Sight>,
     statistics: Statistics,
     dummies: Dummies,
+    /// There if its sessions are at the semantic layer.
+    semantic: Option<Box<Constants>>,
     /// What it is wrong in, if it is.
     wrong: Option<Box<Wrong>>,
 }
@@ -306,6 +311,7 @@ impl Router {
             sights: Vec::new(),
             statistics: Statistics::default(),
             dummies,
+            semantic: None,
             wrong: None,
         }
     }

@@ -1,7 +1,7 @@
 //! The router as a proxy: one session with each relay that its clients asked for, and the commands forwarded over it
 //! (PX-1 to PX-6, PX-11, PX-13).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::verify::Reply;
 use super::{Mutant, Router, RouterEvent};
@@ -9,11 +9,13 @@ use crate::crypto::certificate::{Chain, SignedKey};
 use crate::crypto::keys::X25519Public;
 use crate::observe::{Kind, Layer, Seen, SessionNo, Sight};
 use crate::smp::client::{Client, ClientEvent};
+use crate::smp::command::Command;
 use crate::smp::error::{BrokerError, HandshakeFailure, ProxyError, SmpError, TransportError};
 use crate::smp::forward::{self, ForwardError};
 use crate::smp::response::Response;
+use crate::smp::semantic::{Asked, INNER};
 use crate::smp::version::FORWARD_VERSIONS;
-use crate::transport::{ClientHandshake, HandshakeError, SUPPORTED};
+use crate::transport::{ClientHandshake, HandshakeError, RouterHello, SUPPORTED};
 use crate::wire::{CorrId, EntityId, RouterAddress, VersionRange};
 
 use rand_chacha::ChaCha20Rng;
@@ -42,15 +44,18 @@ pub(super) struct Relays {
 }
 
 #[derive(Debug)]
-struct RelaySession {
+pub(super) struct RelaySession {
     address: RouterAddress,
     key: Vec<u8>,
     client: Option<Client>,
+    /// At the semantic layer: whether it is connected, and commands that wait to be written.
+    connected: bool,
+    pub(super) asked: VecDeque<Asked>,
     /// Absent until the relay's hello came, which it must by the time in `due`.
     shown: Option<Shown>,
     due: u64,
     /// When the last block came from it.
-    heard: u64,
+    pub(super) heard: u64,
     /// PRXY that wait for it.
     waiting: Vec<Proxied>,
     /// PFWD that wait for answers, and until when, by the correlation id of their RFWD.
@@ -68,7 +73,7 @@ struct Shown {
 
 /// A client's command that waits for a relay.
 #[derive(Debug)]
-struct Proxied {
+pub(super) struct Proxied {
     client: SessionNo,
     corr: CorrId,
     entity: EntityId,
@@ -93,6 +98,20 @@ impl Relays {
         idle.min_by_key(|(_, relay)| relay.heard).map(|(session, _)| *session)
     }
 
+    /// Notes at the semantic layer that the relay is connected; its host.
+    pub(super) fn dialed_semantic(&mut self, session: SessionNo) -> Option<String> {
+        let relay = self.open.get_mut(&session)?;
+        relay.connected = true;
+        Some(relay.address.hosts.first().map(ToString::to_string).unwrap_or_default())
+    }
+
+    /// Whose command the relay answered.
+    pub(super) fn answered(&mut self, session: SessionNo, corr: &CorrId) -> Option<Proxied> {
+        let (due, proxied) = self.open.get_mut(&session)?.pending.remove(corr)?;
+        self.deadlines.remove(&(due, session, corr.clone()));
+        Some(proxied)
+    }
+
     pub(super) fn next_timeout(&self) -> Option<u64> {
         self.deadlines.first().map(|(due, ..)| *due)
     }
@@ -106,7 +125,7 @@ fn relay_key(address: &RouterAddress) -> Vec<u8> {
     key
 }
 
-fn broker(error: BrokerError) -> Response {
+pub(super) fn broker(error: BrokerError) -> Response {
     Response::Err(SmpError::Proxy(ProxyError::Broker(error)))
 }
 
@@ -154,6 +173,8 @@ impl Router {
             address: address.clone(),
             key,
             client: None,
+            connected: false,
+            asked: VecDeque::new(),
             shown: None,
             due,
             heard: now,
@@ -211,7 +232,7 @@ impl Router {
         self.relays.by_address.remove(&relay.key);
         self.relays.deadlines.remove(&(relay.due, session, CorrId::EMPTY));
         self.forget_events(session);
-        if relay.client.is_some() {
+        if relay.client.is_some() || relay.connected {
             self.see(|| Sight::Closed { session });
         }
         if let Some(shown) = &relay.shown
@@ -263,15 +284,12 @@ impl Router {
         let own = if self.is(Mutant::ForwardsUnderClientCorr) { corr.clone() } else { fresh };
         let Some(&number) = self.relays.by_id.get(entity) else { return Some(no_session) };
         let Some(relay) = self.relays.open.get_mut(&number) else { return Some(no_session) };
-        let Some(client) = &mut relay.client else { return Some(no_session) };
-        let Some(secret) = client.agreed().and_then(|agreed| agreed.secret.clone()) else {
-            return Some(broker(BrokerError::Transport(TransportError::NoAuth)));
-        };
-        let sent = forward::seal_forward(&secret, &own, corr, version, key, sealed)
-            .ok()
-            .and_then(|command| client.request_with(own.clone(), EntityId::EMPTY, &command, None).ok());
-        if sent.is_none() {
-            return Some(broker(BrokerError::Transport(TransportError::LargeMsg)));
+        if self.semantic.is_some() {
+            let command = Command::Rfwd { sealed: sealed.to_vec() };
+            let (corr, entity) = (own.clone(), EntityId::EMPTY);
+            relay.asked.push_back(Asked { corr, entity, authorization: 0, command });
+        } else if let Err(refused) = forward_sealed(relay, &own, corr, version, key, sealed) {
+            return Some(refused.map_or(no_session, broker));
         }
         let proxied = Proxied { client: session, corr: corr.clone(), entity: entity.clone() };
         let due = now.saturating_add(self.config.forward_timeout);
@@ -279,7 +297,8 @@ impl Router {
         self.relays.deadlines.insert((due, number, own.clone()));
         self.writable.insert(number);
         self.count_proxied(session);
-        let size = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
+        let size = if self.semantic.is_some() { INNER } else { sealed.len() };
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
         let (corr, entity) = (corr.clone(), entity.clone());
         self.see(|| {
             let passed_to = Some((number, own));
@@ -296,7 +315,7 @@ impl Router {
         None
     }
 
-    fn answer_proxied(&mut self, proxied: Proxied, response: Response) {
+    pub(super) fn answer_proxied(&mut self, proxied: Proxied, response: Response) {
         let Proxied { client, corr, entity } = proxied;
         if let Some(peer) = self.sessions.get_mut(&client) {
             peer.proxied = peer.proxied.saturating_sub(1);
@@ -316,35 +335,41 @@ impl Router {
             Err(error) => return self.close_relay(session, &relay_error(&error), now),
         };
         self.writable.insert(session);
-        if let Some(hello) = hello {
-            let offered = hello.versions.common(&FORWARD_VERSIONS);
-            let capped = client.agreed().map_or(FORWARD_VERSIONS.max, |agreed| agreed.version);
-            let shown = match (offered, hello.authentication) {
-                (Some(versions), Some((chain, signed_key))) => Ok(Shown {
-                    session: EntityId::new(&hello.session_id).unwrap_or_default(),
-                    versions: VersionRange { min: versions.min, max: versions.max.min(capped) },
-                    chain,
-                    signed_key,
-                }),
-                (None, _) => Err(BrokerError::Transport(TransportError::Version)),
-                (_, None) => Err(BrokerError::Transport(TransportError::NoAuth)),
-            };
-            match shown {
-                Ok(shown) => {
-                    let response = pkey(&shown);
-                    self.relays.by_id.entry(shown.session.clone()).or_insert(session);
-                    relay.shown = Some(shown);
-                    let waiting = std::mem::take(&mut relay.waiting);
-                    self.relays.deadlines.remove(&(relay.due, session, CorrId::EMPTY));
-                    for proxied in waiting {
-                        self.answer_proxied(proxied, response.clone());
-                    }
-                }
-                Err(error) => self.close_relay(session, &error, now),
+        match hello {
+            Some(hello) => {
+                let capped = client.agreed().map_or(FORWARD_VERSIONS.max, |agreed| agreed.version);
+                self.relay_shows(session, hello, capped, now);
             }
-            return;
+            None => self.relay_answers(session),
         }
-        self.relay_answers(session);
+    }
+
+    /// A relay's hello came: those who wait for it are told, with versions up to `capped`.
+    pub(super) fn relay_shows(&mut self, session: SessionNo, hello: RouterHello, capped: u16, now: u64) {
+        let Some(relay) = self.relays.open.get_mut(&session) else { return };
+        let offered = hello.versions.common(&FORWARD_VERSIONS);
+        let shown = match (offered, hello.authentication) {
+            (Some(versions), Some((chain, signed_key))) => Ok(Shown {
+                session: EntityId::new(&hello.session_id).unwrap_or_default(),
+                versions: VersionRange { min: versions.min, max: versions.max.min(capped) },
+                chain,
+                signed_key,
+            }),
+            (None, _) => Err(BrokerError::Transport(TransportError::Version)),
+            (_, None) => Err(BrokerError::Transport(TransportError::NoAuth)),
+        };
+        match shown {
+            Ok(shown) => {
+                let response = pkey(&shown);
+                relay.shown = Some(shown);
+                let waiting = std::mem::take(&mut relay.waiting);
+                self.relays.deadlines.remove(&(relay.due, session, CorrId::EMPTY));
+                for proxied in waiting {
+                    self.answer_proxied(proxied, response.clone());
+                }
+            }
+            Err(error) => self.close_relay(session, &error, now),
+        }
     }
 
     fn relay_answers(&mut self, session: SessionNo) {
@@ -355,8 +380,7 @@ impl Router {
             // Events of a relay concern nobody here: a proxy subscribes to nothing.
             let ClientEvent::Response { corr, response, .. } = event else { continue };
             let secret = client.agreed().and_then(|agreed| agreed.secret.clone());
-            let Some((due, proxied)) = relay.pending.remove(&corr) else { continue };
-            self.relays.deadlines.remove(&(due, session, corr.clone()));
+            let Some(proxied) = self.relays.answered(session, &corr) else { continue };
             let response = match (response, secret) {
                 (Ok(Response::Rres { sealed }), Some(secret)) => {
                     // Whose correlation id comes back is not compared (observed): its client could not open the rest.
@@ -400,6 +424,29 @@ impl Router {
             }
         }
     }
+}
+
+/// Passes a client's sealed command on to the relay. The error is what the client is told: `None`: there is no session.
+fn forward_sealed(
+    relay: &mut RelaySession,
+    own: &CorrId,
+    corr: &CorrId,
+    version: u16,
+    key: &X25519Public,
+    sealed: &[u8],
+) -> Result<(), Option<BrokerError>> {
+    let client = relay.client.as_mut().ok_or(None)?;
+    let secret = client.agreed().and_then(|agreed| agreed.secret.clone());
+    let secret = secret.ok_or(BrokerError::Transport(TransportError::NoAuth))?;
+    forward::seal_forward(&secret, own, corr, version, key, sealed)
+        .ok()
+        .and_then(|command| client.request_with(own.clone(), EntityId::EMPTY, &command, None).ok())
+        .ok_or(Some(BrokerError::Transport(TransportError::LargeMsg)))
+}
+
+/// A session with a relay.
+pub(super) fn relay_link(relays: &mut Relays, session: SessionNo) -> Option<&mut RelaySession> {
+    relays.open.get_mut(&session)
 }
 
 fn pkey(shown: &Shown) -> Response {

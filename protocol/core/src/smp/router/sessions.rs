@@ -12,6 +12,7 @@ use crate::crypto::keys::X25519Secret;
 use crate::observe::{Layer, Seen, SessionNo, Sight};
 use crate::smp::error::SmpError;
 use crate::smp::response::Response;
+use crate::smp::semantic::Told;
 use crate::transport::{
     Agreed, BLOCK_SIZE, ClientGreeted, HandshakeError, MAX_CONTENT, RouterHandshake, ServiceReply, batches,
     read_transmission, response_head, unpack,
@@ -24,6 +25,8 @@ pub(super) struct Peer {
     state: State,
     /// Blocks that wait to be written, in order, each with the number of changes that have to be durable before.
     blocks: VecDeque<(u64, Vec<u8>)>,
+    /// The same at the semantic layer.
+    pub(super) told: VecDeque<Vec<Told>>,
     /// Queues whose delivery waits for room in `blocks`.
     pub(super) deferred: BTreeSet<EntityId>,
     /// When its last block came, or it connected.
@@ -54,7 +57,7 @@ pub(super) struct Open {
     pub(super) agreed: Agreed,
     pub(super) key: X25519Secret,
     /// The secrets of authenticators that verified.
-    known: KnownSecrets,
+    pub(super) known: KnownSecrets,
     /// How this session holds a queue, by recipient id.
     pub(super) holds: BTreeMap<EntityId, Hold>,
     /// Notifiers that this session subscribed to, by their ids.
@@ -73,6 +76,21 @@ pub(super) enum Hold {
 }
 
 impl Peer {
+    fn new(state: State, blocks: VecDeque<(u64, Vec<u8>)>, now: u64) -> Self {
+        let (told, deferred) = (VecDeque::new(), BTreeSet::new());
+        Self { state, blocks, told, deferred, heard: now, proxied: 0, lookups: 0 }
+    }
+
+    /// One whose handshake is done.
+    pub(super) fn opened(open: Open, now: u64) -> Self {
+        Self::new(State::Open(Box::new(open)), VecDeque::new(), now)
+    }
+
+    /// How many blocks wait to be written.
+    fn waiting(&self) -> usize {
+        self.blocks.len() + self.told.len()
+    }
+
     pub(super) fn open(&self) -> Option<&Open> {
         match &self.state {
             State::Open(open) => Some(open),
@@ -132,8 +150,7 @@ impl Router {
                 State::Closing
             }
         };
-        let peer = Peer { state, blocks, deferred: BTreeSet::new(), heard: now, proxied: 0, lookups: 0 };
-        self.sessions.insert(session, peer);
+        self.sessions.insert(session, Peer::new(state, blocks, now));
         session
     }
 
@@ -141,7 +158,7 @@ impl Router {
     pub fn wants_block(&self, session: SessionNo) -> bool {
         match self.sessions.get(&session) {
             Some(peer) => {
-                peer.blocks.len() < self.config.outgoing_blocks
+                peer.waiting() < self.config.outgoing_blocks
                     && peer.proxied < self.config.proxied_per_client
                     && peer.lookups == 0
             }
@@ -165,15 +182,21 @@ impl Router {
         self.statistics.blocks_out += u64::from(block.is_some());
         self.queued = self.queued.saturating_sub(usize::from(block.is_some()));
         let serving = peer.open().is_some_and(|open| open.service.is_some());
-        if !peer.deferred.is_empty() && peer.blocks.len() < self.config.outgoing_blocks {
-            for queue in std::mem::take(&mut peer.deferred) {
-                self.deliver(session, &queue);
-            }
-        }
+        self.deliver_deferred(session);
         if serving {
             self.deliver_service(session);
         }
         block
+    }
+
+    /// Delivers what waited for room, if there is some.
+    pub(super) fn deliver_deferred(&mut self, session: SessionNo) {
+        let Some(peer) = self.sessions.get_mut(&session) else { return };
+        if !peer.deferred.is_empty() && peer.waiting() < self.config.outgoing_blocks {
+            for queue in std::mem::take(&mut peer.deferred) {
+                self.deliver(session, &queue);
+            }
+        }
     }
 
     /// A connection ended. Its subscriptions end with it; what it had not acknowledged is delivered again to the next
@@ -373,12 +396,26 @@ impl Router {
         }
         // Refusals travel first, in blocks of their own, whatever stood before them (TR-34).
         refused.append(&mut unverified);
-        let (mut replies, mut messages) = (Vec::new(), Vec::new());
         if let Some(mutant) = self.mutant() {
             sort_wrongly(mutant, &mut refused, &mut verified);
         }
         let late = if self.is(Mutant::RefusesLast) { std::mem::take(&mut refused) } else { Vec::new() };
         self.send(session, refused.into_iter().map(Reply::from).collect());
+        self.carry_out(session, verified, late, now);
+        if service.is_some() {
+            self.deliver_service(session);
+        }
+    }
+
+    /// Carries out the commands of a block and answers them; `late` refusals go with the answers.
+    pub(super) fn carry_out(
+        &mut self,
+        session: SessionNo,
+        verified: Vec<Accepted>,
+        late: Vec<Refusal>,
+        now: u64,
+    ) {
+        let (mut replies, mut messages) = (Vec::new(), Vec::new());
         for accepted in verified {
             self.execute(session, accepted, now, &mut replies, &mut messages);
         }
@@ -395,15 +432,15 @@ impl Router {
         for message in messages {
             self.send(session, vec![message]);
         }
-        if service.is_some() {
-            self.deliver_service(session);
-        }
     }
 
     /// Queues transmissions for a session, packed together.
     pub(super) fn send(&mut self, session: SessionNo, mut replies: Vec<Reply>) {
         if let Some(mutant) = self.mutant() {
             replies = self.send_wrongly(mutant, replies);
+        }
+        if self.semantic.is_some() {
+            return self.tell(session, replies);
         }
         let Some(peer) = self.sessions.get_mut(&session) else { return };
         let State::Open(open) = &mut peer.state else { return };
@@ -465,7 +502,7 @@ impl Router {
 
     /// How many blocks may be queued for the session before deliveries to it have to wait.
     pub(super) fn room(&self, session: SessionNo) -> usize {
-        let waiting = self.sessions.get(&session).map_or(0, |peer| peer.blocks.len());
+        let waiting = self.sessions.get(&session).map_or(0, Peer::waiting);
         self.config.outgoing_blocks.saturating_sub(waiting)
     }
 
