@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use sxlab_protocol::observe::{Kind, Layer, Sight};
-use sxlab_simnet::engine::{EngineError, Outcome, run};
+use sxlab_simnet::engine::{Engine, EngineError, Outcome, run};
 use sxlab_simnet::network::RouterIdx;
 use sxlab_simnet::observe::Sighting;
 use sxlab_simnet::scenario::{Overrides, Scenario};
@@ -13,10 +13,12 @@ use sxlab_simnet::seed::Streams;
 use sxlab_simnet::selection::Policy;
 use sxlab_simnet::workload::Plan;
 
-fn outcome(scenario: &Scenario, policy: Policy, seed: u64) -> Result<Outcome, EngineError> {
+const ENGINES: [Engine; 2] = [Engine::Turmoil, Engine::Events];
+
+fn outcome(engine: Engine, scenario: &Scenario, policy: Policy, seed: u64) -> Result<Outcome, EngineError> {
     let streams = Streams::new(seed);
     let plan = Plan::new(scenario, &streams).unwrap();
-    run(scenario, &plan, policy, &streams, &mut |_| {})
+    run(engine, scenario, &plan, policy, &streams, &mut |_| {})
 }
 
 fn small() -> Scenario {
@@ -58,8 +60,8 @@ fn network(more: &str) -> Scenario {
 
 #[test]
 fn every_message_arrives_once_under_every_policy() {
-    for policy in Policy::ALL {
-        let outcome = outcome(&small(), policy, 1).unwrap();
+    for (engine, policy) in ENGINES.iter().flat_map(|engine| Policy::ALL.map(|policy| (*engine, policy))) {
+        let outcome = outcome(engine, &small(), policy, 1).unwrap();
         assert!(outcome.truth.completeness().is_complete());
         assert_eq!(outcome.truth.deliveries.len(), 40);
     }
@@ -68,36 +70,42 @@ fn every_message_arrives_once_under_every_policy() {
 #[test]
 fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
     let scenario = small();
-    let first = outcome(&scenario, Policy::DifferentOperator, 1).unwrap();
-    let second = outcome(&scenario, Policy::DifferentOperator, 1).unwrap();
-    assert_eq!(first.log.first_difference(&second.log), None);
-    assert_eq!(first.trace_hash(), second.trace_hash());
-    let other = outcome(&scenario, Policy::DifferentOperator, 2).unwrap();
-    assert_ne!(first.trace_hash(), other.trace_hash());
+    for engine in ENGINES {
+        let first = outcome(engine, &scenario, Policy::DifferentOperator, 1).unwrap();
+        let second = outcome(engine, &scenario, Policy::DifferentOperator, 1).unwrap();
+        assert_eq!(first.log.first_difference(&second.log), None);
+        assert_eq!(first.trace_hash(), second.trace_hash());
+        let other = outcome(engine, &scenario, Policy::DifferentOperator, 2).unwrap();
+        assert_ne!(first.trace_hash(), other.trace_hash());
+    }
 }
 
-/// Runs the network with faults; all 60 messages arrive once, or there is no outcome.
-fn survives(faults: &str) -> Outcome {
-    let outcome = outcome(&network(faults), Policy::DifferentOperator, 1).unwrap();
-    assert_eq!(outcome.truth.deliveries.len(), 60);
-    outcome
+/// Runs the network with faults on both engines; all 60 messages arrive once, or there is no outcome.
+fn survives(faults: &str) -> [Outcome; 2] {
+    ENGINES.map(|engine| {
+        let outcome = outcome(engine, &network(faults), Policy::DifferentOperator, 1).unwrap();
+        assert_eq!(outcome.truth.deliveries.len(), 60);
+        outcome
+    })
 }
 
 #[test]
 fn a_router_that_restarts_keeps_its_queues_and_loses_nothing() {
-    let outcome = survives(
+    let outcomes = survives(
         r#"[[fault]]
         kind = "restart"
         router = "north-1"
         at = "5s"
         downtime = "3s""#,
     );
-    assert!(outcome.counts.resubscribed > 0, "clients came back to the restarted router");
+    for outcome in outcomes {
+        assert!(outcome.counts.resubscribed > 0, "clients came back to the restarted router");
+    }
 }
 
 #[test]
 fn routers_that_do_not_reach_each_other_delay_and_lose_nothing() {
-    let outcome = survives(
+    let outcomes = survives(
         r#"[[fault]]
         kind = "partition"
         a = "north-1"
@@ -105,12 +113,14 @@ fn routers_that_do_not_reach_each_other_delay_and_lose_nothing() {
         at = "5s"
         for = "10s""#,
     );
-    assert!(outcome.counts.repeated_sends > 0, "something had to be sent again");
+    for outcome in outcomes {
+        assert!(outcome.counts.repeated_sends > 0, "something had to be sent again");
+    }
 }
 
 #[test]
 fn a_region_that_is_cut_off_catches_up() {
-    let outcome = survives(
+    let outcomes = survives(
         r#"[[fault]]
         kind = "partition"
         a = "here"
@@ -118,14 +128,16 @@ fn a_region_that_is_cut_off_catches_up() {
         at = "5s"
         for = "40s""#,
     );
-    let longest = outcome.truth.deliveries.iter().map(|d| d.received_at_ns - d.sent_at_ns).max().unwrap();
-    assert!(longest > 20_000_000_000, "nothing waited for the end of the partition");
+    for outcome in outcomes {
+        let longest = outcome.truth.deliveries.iter().map(|d| d.received_at_ns - d.sent_at_ns).max().unwrap();
+        assert!(longest > 20_000_000_000, "nothing waited for the end of the partition");
+    }
 }
 
 #[test]
 fn a_full_queue_makes_senders_wait_and_loses_nothing() {
     // While its readers cannot reach it, a router's queues fill up; other routers still do reach it.
-    let outcome = survives(
+    let outcomes = survives(
         r#"[router]
         queue_quota = 1
         [[fault]]
@@ -135,13 +147,19 @@ fn a_full_queue_makes_senders_wait_and_loses_nothing() {
         at = "5s"
         for = "30s""#,
     );
-    assert!(outcome.counts.quota > 0, "no queue was full");
+    for outcome in outcomes {
+        assert!(outcome.counts.quota > 0, "no queue was full");
+    }
 }
 
 #[test]
 fn the_proxy_sees_the_sender_and_the_relay_does_not() {
+    ENGINES.into_iter().for_each(hides_the_sender);
+}
+
+fn hides_the_sender(engine: Engine) {
     let scenario = network("");
-    let outcome = outcome(&scenario, Policy::DifferentOperator, 1).unwrap();
+    let outcome = outcome(engine, &scenario, Policy::DifferentOperator, 1).unwrap();
     let conversation = outcome.truth.conversations.first().unwrap();
     let queue = &conversation.to_a;
     let relay = outcome.log.router(queue.router).unwrap();

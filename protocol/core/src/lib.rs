@@ -7,8 +7,10 @@
 //! | [`crypto`] | keys, boxes, authenticators, chain keys, certificates |
 //! | [`transport`] | blocks, batches, handshake, block encryption |
 //! | [`smp`] | commands, responses, errors, the router, the client, proxying, end-to-end envelopes |
+//! | [`agent`] | a user's agent: contacts, queues on several routers, sending through proxies, trying again |
 //! | [`observe`] | what one party sees of the traffic that passes it |
 
+pub mod agent;
 pub mod crypto;
 pub mod observe;
 pub mod smp;

@@ -1,34 +1,22 @@
-//! The turmoil engine: a scenario's routers and clients as real nodes with real TLS, on a simulated network.
+//! Engines: what runs a plan under a policy. All leave the same log, truth and counts.
 //!
-//! Every router is a host, every region is a host that carries its users' clients as tasks. Each user has a network
-//! address of its own, as seen by routers, although the clients of a region share a host. A run has two phases: first all
-//! conversations are set up, then the plan's messages are sent and the faults happen.
-//!
-//! | module | what it does |
+//! | module | what runs |
 //! |---|---|
-//! | `world` | sockets, time and randomness of one simulated party |
-//! | `agent` | a user's client: sessions, subscriptions, sending through proxies |
-//! | `conversation` | setting up a conversation and what its messages carry |
+//! | `turmoil` | real nodes with real TLS on turmoil's network: true to the byte, for small networks and short times |
+//! | `events` | the routers' and the agents' cores on a time-ordered heap, without cryptography: for many users and weeks |
+//! | `faults` | what breaks when, for both |
+//!
+//! A run has two phases: first all conversations are set up, then the plan's messages are sent and the faults happen. It ends
+//! when everything has arrived; a message that is missing, comes twice or is not what was sent fails it.
 
-mod agent;
-mod conversation;
-mod shared;
-mod world;
+mod events;
+mod faults;
+mod turmoil;
 
-use std::rc::Rc;
-use std::time::Duration;
+use sxlab_node::tls::TlsError;
 
-use sxlab_node::router::RouterNode;
-use sxlab_node::tls::{Acceptor, SMP_ALPN, TlsError};
-use sxlab_protocol::smp::router::{QueueStore, RouterConfig};
-
-use self::agent::Agent;
-pub use self::shared::Counts;
-use self::shared::{PORT, Shared};
-use self::world::SimWorld;
-use crate::network::{Place, RegionIdx, RouterIdx, UserIdx};
 use crate::observe::{Log, TraceHash};
-use crate::scenario::{Fault, Scenario};
+use crate::scenario::Scenario;
 use crate::seed::Streams;
 use crate::selection::Policy;
 use crate::truth::{Completeness, Truth};
@@ -41,6 +29,53 @@ const SETUP_LIMIT_NS: u64 = 600 * SECOND;
 const GRACE_NS: u64 = 600 * SECOND;
 
 const SECOND: u64 = 1_000_000_000;
+
+/// Conversations begin spread over this time.
+const SETUP_SPREAD_NS: u64 = 5 * SECOND;
+
+/// Where simulated time begins: 2026-01-01 00:00 UTC, in nanoseconds since the Unix epoch.
+const EPOCH_NS: u64 = 1_767_225_600 * SECOND;
+
+/// The port of every simulated router.
+const PORT: u16 = 5223;
+
+/// An engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Real nodes on turmoil's network.
+    Turmoil,
+    /// Cores on an event heap.
+    Events,
+}
+
+impl Engine {
+    /// Its name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Turmoil => "turmoil",
+            Self::Events => "events",
+        }
+    }
+}
+
+/// How often things happened in a run, all users together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions that clients opened.
+    pub sessions: u64,
+    /// Sessions that ended and whose queues were subscribed to again.
+    pub resubscribed: u64,
+    /// Attempts to send that had to be repeated.
+    pub repeated_sends: u64,
+    /// Messages that arrived again after a repeated attempt and were recognised.
+    pub duplicates: u64,
+    /// QUOTA answers and quota markers.
+    pub quota: u64,
+    /// Writes seen on links.
+    pub link_writes: u64,
+    /// Bytes of these writes, TLS and all.
+    pub link_bytes: u64,
+}
 
 /// Why a run has no outcome.
 #[derive(Debug, thiserror::Error)]
@@ -120,247 +155,31 @@ pub struct Progress {
 /// # Errors
 /// Any [`EngineError`]; nothing is left of a failed run.
 pub fn run(
+    engine: Engine,
     scenario: &Scenario,
     plan: &Plan,
     policy: Policy,
     streams: &Streams,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, EngineError> {
-    let tick = Duration::from_nanos(scenario.tick_ns);
-    let mut builder = turmoil::Builder::new();
-    builder
-        .tick_duration(tick)
-        .epoch(std::time::UNIX_EPOCH + Duration::from_nanos(world::EPOCH_NS))
-        .rng_seed(streams.seed())
-        .tcp_capacity(16_384)
-        .simulation_duration(Duration::from_secs(u64::from(u32::MAX)))
-        .min_message_latency(Duration::from_nanos(scenario.latency.default_ns))
-        .max_message_latency(Duration::from_nanos(scenario.latency.default_ns));
-    let mut sim = builder.build();
-    let shared = Shared::new(scenario, plan, policy, streams)?;
-    for (router, _) in scenario.network.iter() {
-        add_router(&mut sim, &shared, router)?;
-    }
-    for region in 0..scenario.regions.len() {
-        add_region(&mut sim, &shared, RegionIdx::from(region));
-    }
-    set_latencies(&sim, scenario);
-    drive(&mut sim, &shared, scenario, progress)
-}
-
-fn host_of(scenario: &Scenario, place: Place) -> String {
-    match place {
-        Place::Router(router) => scenario.network.router(router).map_or_else(String::new, |r| r.name.clone()),
-        Place::Region(region) => format!("region-{}", region.index()),
+    match engine {
+        Engine::Turmoil => turmoil::run(scenario, plan, policy, streams, progress),
+        Engine::Events => events::run(scenario, plan, policy, streams, progress),
     }
 }
 
-fn places(scenario: &Scenario) -> Vec<Place> {
-    let routers = scenario.network.iter().map(|(router, _)| Place::Router(router));
-    routers.chain((0..scenario.regions.len()).map(|i| Place::Region(RegionIdx::from(i)))).collect()
-}
-
-fn set_latencies(sim: &turmoil::Sim<'_>, scenario: &Scenario) {
-    let places = places(scenario);
-    for (i, a) in places.iter().enumerate() {
-        for b in places.iter().skip(i + 1) {
-            let latency = scenario.latency.ns(*a, *b);
-            if latency != scenario.latency.default_ns {
-                let (a, b) = (host_of(scenario, *a), host_of(scenario, *b));
-                sim.set_link_latency(a, b, Duration::from_nanos(latency));
-            }
-        }
-    }
-}
-
-fn add_router(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, router: RouterIdx) -> Result<(), EngineError> {
-    let name = host_of(&shared.scenario, Place::Router(router));
-    let config = RouterConfig {
-        queue_quota: shared.scenario.router.queue_quota as usize,
-        end_interval: shared.scenario.router.end_interval_ns,
-        ..RouterConfig::default()
-    };
-    let world = SimWorld::new(Rc::clone(shared), Place::Router(router), &name, &name);
-    let store = Rc::new(std::cell::RefCell::new(None::<RouterNode<SimWorld>>));
-    let shared = Rc::clone(shared);
-    // The first start is tried here, so that an error has a name; later ones differ in their queues only.
-    let identity =
-        shared.identity(router).ok_or_else(|| EngineError::Network(format!("no router {name}")))?;
-    Acceptor::new(&identity, &SMP_ALPN)
-        .map_err(|error| EngineError::Router { router: name.clone(), error })?;
-    sim.host(name, move || {
-        // After a crash the queues are those that the crashed router had.
-        let queues = store.borrow().as_ref().and_then(RouterNode::take_store).unwrap_or_default();
-        let started = start(&shared, router, &world, config.clone(), queues);
-        if let Ok(node) = &started {
-            *store.borrow_mut() = Some(node.clone());
-        }
-        async move {
-            let listener = turmoil::net::TcpListener::bind(("0.0.0.0", PORT)).await?;
-            started?.serve(&listener).await?;
-            Ok(())
-        }
-    });
-    Ok(())
-}
-
-fn start(
-    shared: &Rc<Shared>,
-    router: RouterIdx,
-    world: &SimWorld,
-    config: RouterConfig,
-    queues: QueueStore,
-) -> Result<RouterNode<SimWorld>, String> {
-    let identity = shared.identity(router).ok_or("no such router")?;
-    let seen_by = Rc::clone(shared);
-    let observer: sxlab_node::router::Observer =
-        Rc::new(move |now, sight| seen_by.router_saw(now, router, sight));
-    RouterNode::new(world.clone(), &identity, config, queues, Some(observer))
-        .map_err(|error| error.to_string())
-}
-
-fn add_region(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, region: RegionIdx) {
-    let place = Place::Region(region);
-    let users: Vec<UserIdx> = shared
-        .plan
-        .population
-        .users
-        .iter()
-        .enumerate()
-        .filter(|(_, user)| user.region == region)
-        .map(|(i, _)| UserIdx::from(i))
-        .collect();
-    let shared = Rc::clone(shared);
-    sim.host(host_of(&shared.scenario, place), move || {
-        let agents: Vec<_> = users.iter().map(|&user| Agent::new(Rc::clone(&shared), user, place)).collect();
-        async move {
-            for agent in agents {
-                agent.start();
-            }
-            std::future::pending().await
-        }
-    });
-}
-
-/// Steps the network until everything has arrived, with the faults at their times.
-fn drive(
-    sim: &mut turmoil::Sim<'_>,
-    shared: &Rc<Shared>,
-    scenario: &Scenario,
-    progress: &mut dyn FnMut(Progress),
+/// The outcome of a run that ended at `now`, if everything arrived.
+fn finish(
+    plan: &Plan,
+    log: Log,
+    truth: Truth,
+    counts: Counts,
+    (now, sending_from_ns): (u64, u64),
 ) -> Result<Outcome, EngineError> {
-    let all = shared.plan.population.conversations.len();
-    let messages = shared.plan.sends.len();
-    let mut faults = Faults::new(scenario);
-    let mut sending_from = None;
-    let mut steps = 0u64;
-    loop {
-        sim.step().map_err(|error| EngineError::Network(error.to_string()))?;
-        let now = u64::try_from(sim.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        if let Some(failure) = shared.failure() {
-            return Err(EngineError::Client(failure));
-        }
-        let established = shared.established();
-        let delivered = shared.delivered();
-        if steps.is_multiple_of(1000) {
-            progress(Progress {
-                established: (established, all),
-                delivered: (delivered, messages),
-                simulated_ns: now,
-            });
-        }
-        steps += 1;
-        match sending_from {
-            None if established == all => {
-                sending_from = Some(now);
-                shared.begin_sending(now);
-            }
-            None if now > SETUP_LIMIT_NS => {
-                return Err(EngineError::Setup { established, all, after_ns: now });
-            }
-            None => {}
-            Some(from) => {
-                let sending = now - from;
-                faults.apply(sim, scenario, sending);
-                let over = sending >= scenario.duration_ns && faults.is_over();
-                let late = sending > scenario.duration_ns.saturating_add(GRACE_NS);
-                if (over && shared.is_settled()) || late {
-                    progress(Progress {
-                        established: (established, all),
-                        delivered: (delivered, messages),
-                        simulated_ns: now,
-                    });
-                    return finish(shared, now, from);
-                }
-            }
-        }
-    }
-}
-
-fn finish(shared: &Rc<Shared>, now: u64, sending_from_ns: u64) -> Result<Outcome, EngineError> {
-    let (log, truth, counts) = shared.take_results();
     let completeness = truth.completeness();
-    if !completeness.is_complete() || truth.sent.len() != shared.plan.sends.len() {
+    if !completeness.is_complete() || truth.sent.len() != plan.sends.len() {
         return Err(EngineError::Incomplete(completeness));
     }
     let last = truth.deliveries.iter().map(|delivery| delivery.received_at_ns).max().unwrap_or(now);
     Ok(Outcome { log, truth, counts, simulated_ns: last.max(sending_from_ns), sending_from_ns })
-}
-
-/// The scenario's faults as steps in time.
-struct Faults {
-    steps: std::collections::VecDeque<(u64, FaultStep)>,
-}
-
-#[derive(Clone)]
-enum FaultStep {
-    Crash(RouterIdx),
-    Start(RouterIdx),
-    Partition(Vec<Place>, Vec<Place>),
-    Repair(Vec<Place>, Vec<Place>),
-}
-
-impl Faults {
-    fn new(scenario: &Scenario) -> Self {
-        let mut steps = Vec::new();
-        for fault in &scenario.faults {
-            let (begin, end) = match fault {
-                Fault::Restart { router, .. } => (FaultStep::Crash(*router), FaultStep::Start(*router)),
-                Fault::Partition { a, b, .. } => {
-                    (FaultStep::Partition(a.clone(), b.clone()), FaultStep::Repair(a.clone(), b.clone()))
-                }
-            };
-            steps.push((fault.at_ns(), begin));
-            steps.push((fault.end_ns(), end));
-        }
-        steps.sort_by_key(|(at, _)| *at);
-        Self { steps: steps.into() }
-    }
-
-    fn is_over(&self) -> bool {
-        self.steps.is_empty()
-    }
-
-    fn apply(&mut self, sim: &mut turmoil::Sim<'_>, scenario: &Scenario, now: u64) {
-        while self.steps.front().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, step)) = self.steps.pop_front() else { return };
-            let host = |router: RouterIdx| host_of(scenario, Place::Router(router));
-            match step {
-                FaultStep::Crash(router) => sim.crash(host(router)),
-                FaultStep::Start(router) => sim.bounce(host(router)),
-                FaultStep::Partition(a, b) => {
-                    for_pairs(scenario, &a, &b, |a, b| sim.partition(a, b));
-                }
-                FaultStep::Repair(a, b) => for_pairs(scenario, &a, &b, |a, b| sim.repair(a, b)),
-            }
-        }
-    }
-}
-
-fn for_pairs(scenario: &Scenario, a: &[Place], b: &[Place], mut each: impl FnMut(String, String)) {
-    for x in a {
-        for y in b.iter().filter(|y| *y != x) {
-            each(host_of(scenario, *x), host_of(scenario, *y));
-        }
-    }
 }

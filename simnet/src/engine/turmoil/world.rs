@@ -15,11 +15,9 @@ use sxlab_node::world::World;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
 
+use super::super::EPOCH_NS;
 use super::shared::Shared;
 use crate::network::Place;
-
-/// Where simulated time begins: 2026-01-01 00:00 UTC, in nanoseconds since the Unix epoch.
-pub(super) const EPOCH_NS: u64 = 1_767_225_600 * 1_000_000_000;
 
 /// Nanoseconds from the beginning of the run.
 pub(super) fn elapsed() -> u64 {

@@ -13,8 +13,7 @@ use sxlab_protocol::observe::Sight;
 use sxlab_protocol::wire::{EntityId, Host, QueueAddress, RouterAddress};
 use tokio::sync::{oneshot, watch};
 
-use super::EngineError;
-use super::world::EPOCH_NS;
+use super::super::{Counts, EPOCH_NS, EngineError, PORT};
 use crate::network::{Place, RouterIdx, UserIdx};
 use crate::observe::{LinkSight, Log, Vantage, VantageId, VantageKind};
 use crate::population::{Conversation, ConversationId};
@@ -23,28 +22,6 @@ use crate::seed::Streams;
 use crate::selection::{Policy, UserRouters, single_router};
 use crate::truth::{AddressUse, Delivery, MessageKey, SentMessage, TrueConversation, TrueQueue, Truth};
 use crate::workload::Plan;
-
-/// The port of every simulated router.
-pub(super) const PORT: u16 = 5223;
-
-/// How often things happened in a run, all users together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Sessions that clients opened.
-    pub sessions: u64,
-    /// Sessions that ended and whose queues were subscribed to again.
-    pub resubscribed: u64,
-    /// Attempts to send that had to be repeated.
-    pub repeated_sends: u64,
-    /// Messages that arrived again after a repeated attempt and were recognised.
-    pub duplicates: u64,
-    /// QUOTA answers and quota markers.
-    pub quota: u64,
-    /// Writes seen on links.
-    pub link_writes: u64,
-    /// Bytes of these writes, TLS and all.
-    pub link_bytes: u64,
-}
 
 pub(super) struct Shared {
     pub(super) scenario: Scenario,

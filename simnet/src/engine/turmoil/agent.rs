@@ -17,6 +17,7 @@ use sxlab_protocol::transport::SUPPORTED;
 use sxlab_protocol::wire::{CLIENT_VERSIONS, EntityId, MsgId, QueueAddress, QueueMode};
 use tokio::sync::{Mutex, mpsc};
 
+use super::super::SETUP_SPREAD_NS;
 use super::conversation::{Content, Inbox, Outbox, Side};
 use super::shared::Shared;
 use super::world::{SimWorld, elapsed};
@@ -37,9 +38,6 @@ const PING_INTERVAL: u64 = 30 * SECOND;
 
 /// The first and the longest wait before a failed step is tried again.
 const BACKOFF: (u64, u64) = (SECOND, 10 * SECOND);
-
-/// Users begin their set-up spread over this time.
-const SETUP_SPREAD: u64 = 5 * SECOND;
 
 /// A user's client. Clones are the same client.
 #[derive(Clone)]
@@ -117,7 +115,7 @@ impl Agent {
         });
         let spread = {
             let name = format!("conversation/{}/spread", conversation.id.0);
-            below(&mut self.inner.shared.streams.stream(&name), SETUP_SPREAD)
+            below(&mut self.inner.shared.streams.stream(&name), SETUP_SPREAD_NS)
         };
         self.inner.world.sleep(spread).await;
         if is_a {

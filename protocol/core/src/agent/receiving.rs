@@ -1,0 +1,126 @@
+//! Queues of this agent's own: making them, subscribing to them, and what comes from them.
+
+use super::links::Asked;
+use super::{
+    Address, Agent, Answer, Choose, ContactNo, Content, Delivery, Failure, LinkNo, Noted, Output, Peer,
+    Request, RouterNo,
+};
+use crate::wire::EntityId;
+
+impl<C: Choose> Agent<C> {
+    /// Makes the queue to receive from a contact on, while the connection's other queue is on `used`.
+    pub(super) fn make_queue(&mut self, contact: ContactNo, used: Option<RouterNo>, now: u64) {
+        let Some(router) = self.choose.storage(used) else { return self.fail(contact, Failure::NoRouter) };
+        let peer = (router, self.owner(contact));
+        match self.link_with(peer, now) {
+            Some(link) if self.links.get(&link).is_some_and(|link| link.open) => {
+                self.ask(link, vec![(Request::New, Asked::New(contact))], now);
+            }
+            _ => self.wanted.entry(peer).or_default().push(contact),
+        }
+    }
+
+    /// The queue is there: the contact is told of it.
+    pub(super) fn queue_made(&mut self, (router, owner): Peer, contact: ContactNo, answer: Answer, now: u64) {
+        let (recipient, sender) = match answer {
+            Answer::Made { recipient, sender } => (recipient, sender),
+            Answer::Refused(error) => return self.fail(contact, Failure::Refused(error)),
+            _ => return self.fail(contact, Failure::Unexpected),
+        };
+        self.inboxes.insert((router, recipient.clone()), contact);
+        if let Some(link) = self.by_router.get(&(router, owner)).copied() {
+            self.keep_alive(link, now);
+        }
+        let address = Address { router, sender };
+        self.output.push_back(Output::QueueMade { contact, address: address.clone(), recipient });
+        let Some(known) = self.contacts.get(&contact) else { return };
+        if known.inviter {
+            self.output.push_back(Output::Invitation(contact, address));
+        } else {
+            self.post(contact, Content::Join(address), now);
+        }
+    }
+
+    /// Subscribes to queues of a router, as many at a time as are asked for together.
+    pub(super) fn subscribe(&mut self, link: LinkNo, queues: Vec<EntityId>, now: u64) {
+        for batch in queues.chunks(self.config.subscriptions.max(1)) {
+            let requests = batch
+                .iter()
+                .map(|queue| (Request::Subscribe(queue.clone()), Asked::Subscribe(queue.clone())));
+            self.ask(link, requests.collect(), now);
+        }
+        if !queues.is_empty() {
+            self.keep_alive(link, now);
+        }
+    }
+
+    fn keep_alive(&mut self, link: LinkNo, now: u64) {
+        if let Some(known) = self.links.get_mut(&link) {
+            known.subscribed = true;
+        }
+        self.schedule(link, now.saturating_add(self.config.ping_interval));
+    }
+
+    /// A subscription was answered.
+    pub(super) fn subscription_answered(&mut self, link: LinkNo, queue: &EntityId, answer: &Answer) {
+        let Answer::Refused(error) = answer else { return };
+        let peer = self.links.get(&link).map(|link| link.router());
+        let contact = peer.and_then(|router| self.inboxes.get(&(router, queue.clone())).copied());
+        if let Some(contact) = contact {
+            self.fail(contact, Failure::Refused(error.clone()));
+        }
+    }
+
+    /// A queue delivered a message by itself.
+    pub fn message(&mut self, link: LinkNo, recipient: EntityId, delivery: Delivery, now: u64) {
+        if self.heard_of(link, now).is_some() {
+            self.delivered(link, recipient, delivery, now);
+        }
+    }
+
+    /// Takes a message, and acknowledges it.
+    pub(super) fn delivered(&mut self, link: LinkNo, recipient: EntityId, delivery: Delivery, now: u64) {
+        let Some(router) = self.links.get(&link).map(|link| link.router()) else { return };
+        let Some(contact) = self.inboxes.get(&(router, recipient.clone())).copied() else { return };
+        let Delivery { id, content } = delivery;
+        let acknowledge = Request::Acknowledge(recipient.clone(), id);
+        self.ask(link, vec![(acknowledge, Asked::Acknowledge(recipient))], now);
+        match content {
+            Some(content) => self.take(contact, content, now),
+            None => {
+                // The queue was full and is empty now.
+                self.note(Noted::Quota);
+                self.post(contact, Content::Continue, now);
+            }
+        }
+    }
+
+    fn take(&mut self, contact: ContactNo, content: Content, now: u64) {
+        let Some(known) = self.contacts.get_mut(&contact) else { return };
+        match content {
+            Content::Join(reply) => {
+                if known.inviter && known.outbox.is_none() {
+                    self.open_outbox(contact, reply, now);
+                    self.post(contact, Content::Accept, now);
+                }
+            }
+            Content::Accept => self.establish(contact),
+            Content::Message { number, .. } => {
+                let due = known.due;
+                if number < due {
+                    return self.note(Noted::Duplicate);
+                }
+                if number > due {
+                    return self.fail(contact, Failure::Order { came: number, due });
+                }
+                known.due += 1;
+                self.output.push_back(Output::Received { contact, number });
+                if self.config.receipts {
+                    self.post(contact, Content::Receipt(number), now);
+                }
+            }
+            Content::Receipt(number) => self.output.push_back(Output::Receipt { contact, number }),
+            Content::Continue => self.continue_sending(contact, now),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What a contact is sent: one thing after the other, through the proxy of its queue's router.
+
+use std::collections::VecDeque;
+
+use super::links::{Asked, Relay};
+use super::retry::Attempts;
+use super::{
+    Address, Agent, Answer, Choose, ContactNo, Content, Failure, LinkNo, Noted, Output, Request, RouterNo,
+    Timer,
+};
+use crate::smp::error::{ProxyError, SmpError};
+
+/// The queue that a contact is sent to.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    to: Address,
+    /// What waits, the first on its way.
+    items: VecDeque<Item>,
+    stage: Stage,
+    fast: Attempts,
+    slow: Attempts,
+    /// The proxy that was asked last.
+    proxy: Option<RouterNo>,
+}
+
+/// What is sent: the queue is secured first.
+#[derive(Clone, Debug)]
+enum Item {
+    Secure,
+    Content(Content),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is on its way.
+    Idle,
+    /// The first item is on its way: it waits for a session, or for its answer.
+    OnItsWay,
+    /// It is sent again at this time; whether because the queue was full.
+    Later(u64, bool),
+}
+
+impl<C: Choose> Agent<C> {
+    /// Begins to send to a queue, by securing it.
+    pub(super) fn open_outbox(&mut self, contact: ContactNo, to: Address, now: u64) {
+        let Some(known) = self.contacts.get_mut(&contact) else { return };
+        let outbox = Outbox {
+            to,
+            items: VecDeque::from([Item::Secure]),
+            stage: Stage::Idle,
+            fast: Attempts::default(),
+            slow: Attempts::default(),
+            proxy: None,
+        };
+        known.outbox = Some(outbox);
+        self.pump(contact, now);
+    }
+
+    /// Has something sent after everything before it.
+    pub(super) fn post(&mut self, contact: ContactNo, content: Content, now: u64) {
+        let outbox = self.contacts.get_mut(&contact).and_then(|known| known.outbox.as_mut());
+        let Some(outbox) = outbox else { return };
+        outbox.items.push_back(Item::Content(content));
+        self.pump(contact, now);
+    }
+
+    fn outbox(&mut self, contact: ContactNo) -> Option<&mut Outbox> {
+        self.contacts.get_mut(&contact)?.outbox.as_mut()
+    }
+
+    /// Sends what is first, if nothing is on its way and it need not wait.
+    pub(super) fn pump(&mut self, contact: ContactNo, now: u64) {
+        let (online, owner) = (self.online, self.owner(contact));
+        let Some(outbox) = self.outbox(contact) else { return };
+        let waits = match outbox.stage {
+            Stage::Idle => false,
+            Stage::OnItsWay => true,
+            Stage::Later(at, _) => at > now,
+        };
+        if waits || outbox.items.is_empty() || !online {
+            return;
+        }
+        outbox.stage = Stage::Idle;
+        let destination = outbox.to.router;
+        let before = outbox.proxy;
+        let proxy = match self.proxies.get(&(destination, owner)) {
+            Some(proxy) => *proxy,
+            None => {
+                let Some(proxy) = self.choose.proxy(destination) else {
+                    return self.fail(contact, Failure::NoRouter);
+                };
+                self.proxies.insert((destination, owner), proxy);
+                proxy
+            }
+        };
+        if before != Some(proxy) {
+            self.note(Noted::Proxy(contact, proxy));
+        }
+        let Some(link) = self.link_with((proxy, owner), now) else { return };
+        if let Some(outbox) = self.outbox(contact) {
+            outbox.proxy = Some(proxy);
+            outbox.stage = Stage::OnItsWay;
+        }
+        if let Some(link) = self.links.get_mut(&link) {
+            link.senders.insert(contact);
+        }
+        self.go_on(contact, link, now);
+    }
+
+    /// Takes the first item as far as it goes over the proxy's session.
+    pub(super) fn go_on(&mut self, contact: ContactNo, link: LinkNo, now: u64) {
+        let Some(outbox) = self.outbox(contact) else { return };
+        let (to, first) = (outbox.to.clone(), outbox.items.front().cloned());
+        let Some(known) = self.links.get_mut(&link).filter(|known| known.open) else { return };
+        let (request, asked) = match (known.relays.get(&to.router), first) {
+            (Some(Relay::Open(relay)), Some(Item::Secure)) => {
+                (Request::Secure { relay: relay.clone(), to }, Asked::First(contact))
+            }
+            (Some(Relay::Open(relay)), Some(Item::Content(content))) => {
+                (Request::Send { relay: relay.clone(), to, content }, Asked::First(contact))
+            }
+            (None, Some(_)) => {
+                known.relays.insert(to.router, Relay::Asked);
+                (Request::Relay(to.router), Asked::Relay(to.router))
+            }
+            _ => return,
+        };
+        self.ask(link, vec![(request, asked)], now);
+    }
+
+    /// The contacts whose first item goes over this session to this destination.
+    fn senders_to(&self, link: LinkNo, destination: RouterNo) -> Vec<ContactNo> {
+        let senders = self.links.get(&link).into_iter().flat_map(|link| &link.senders);
+        let to = |contact: &&ContactNo| {
+            let outbox = self.contacts.get(contact).and_then(|known| known.outbox.as_ref());
+            outbox.is_some_and(|outbox| outbox.to.router == destination)
+        };
+        senders.filter(to).copied().collect()
+    }
+
+    /// The proxy answered PRXY.
+    pub(super) fn relay_answered(&mut self, link: LinkNo, destination: RouterNo, answer: Answer, now: u64) {
+        let Answer::Relay(relay) = answer else { return self.relay_failed(link, destination, now) };
+        if let Some(known) = self.links.get_mut(&link) {
+            known.relays.insert(destination, Relay::Open(relay));
+        }
+        for contact in self.senders_to(link, destination) {
+            self.go_on(contact, link, now);
+        }
+    }
+
+    /// The proxy could not reach the destination: another may.
+    pub(super) fn relay_failed(&mut self, link: LinkNo, destination: RouterNo, now: u64) {
+        for contact in self.senders_to(link, destination) {
+            self.leave(link, contact, destination);
+            self.attempt_failed(contact, now);
+        }
+        if let Some(known) = self.links.get_mut(&link) {
+            known.relays.remove(&destination);
+        }
+    }
+
+    /// The next attempt of this contact picks a proxy anew.
+    fn leave(&mut self, link: LinkNo, contact: ContactNo, destination: RouterNo) {
+        let owner = self.owner(contact);
+        self.proxies.remove(&(destination, owner));
+        if let Some(known) = self.links.get_mut(&link) {
+            known.senders.remove(&contact);
+        }
+    }
+
+    /// The first item did not get through: it is sent again after a while.
+    pub(super) fn attempt_failed(&mut self, contact: ContactNo, now: u64) {
+        let fast = self.config.fast;
+        let Some(outbox) = self.outbox(contact) else { return };
+        let at = now.saturating_add(outbox.fast.next(&fast));
+        outbox.stage = Stage::Later(at, false);
+        self.timers.insert((at, Timer::Send(contact)));
+        self.note(Noted::Repeated);
+    }
+
+    /// The first item was answered, by the destination or the proxy.
+    pub(super) fn first_answered(&mut self, link: LinkNo, contact: ContactNo, answer: Answer, now: u64) {
+        let slow = self.config.slow;
+        let Some(outbox) = self.outbox(contact) else { return };
+        let destination = outbox.to.router;
+        match answer {
+            Answer::Done => {
+                let (item, proxy) = (outbox.items.pop_front(), outbox.proxy);
+                outbox.stage = Stage::Idle;
+                (outbox.fast, outbox.slow) = (Attempts::default(), Attempts::default());
+                if let Some(known) = self.links.get_mut(&link) {
+                    known.senders.remove(&contact);
+                }
+                match (item, proxy) {
+                    (Some(Item::Content(content)), Some(proxy)) => self.accepted(contact, &content, proxy),
+                    (Some(Item::Secure), _)
+                        if !self.contacts.get(&contact).is_some_and(|known| known.inviter) =>
+                    {
+                        self.make_queue(contact, Some(destination), now);
+                    }
+                    _ => {}
+                }
+                self.pump(contact, now);
+            }
+            Answer::Refused(SmpError::Quota) => {
+                let at = now.saturating_add(outbox.slow.next(&slow));
+                outbox.stage = Stage::Later(at, true);
+                self.timers.insert((at, Timer::Send(contact)));
+                if let Some(known) = self.links.get_mut(&link) {
+                    known.senders.remove(&contact);
+                }
+                self.note(Noted::Quota);
+            }
+            // The relay's session is gone, the proxy is not: it is asked for another at once.
+            Answer::Refused(SmpError::Proxy(ProxyError::NoSession)) => {
+                self.note(Noted::Repeated);
+                if let Some(known) = self.links.get_mut(&link) {
+                    known.relays.remove(&destination);
+                }
+                for contact in self.senders_to(link, destination) {
+                    self.go_on(contact, link, now);
+                }
+            }
+            Answer::Refused(SmpError::Proxy(_)) => {
+                self.leave(link, contact, destination);
+                if let Some(known) = self.links.get_mut(&link) {
+                    known.relays.remove(&destination);
+                }
+                self.attempt_failed(contact, now);
+            }
+            Answer::Refused(error) => self.fail(contact, Failure::Refused(error)),
+            _ => self.fail(contact, Failure::Unexpected),
+        }
+    }
+
+    /// The queue that was full is empty.
+    pub(super) fn continue_sending(&mut self, contact: ContactNo, now: u64) {
+        let Some(outbox) = self.outbox(contact) else { return };
+        if let Stage::Later(at, true) = outbox.stage {
+            outbox.stage = Stage::Idle;
+            self.timers.remove(&(at, Timer::Send(contact)));
+            self.pump(contact, now);
+        }
+    }
+
+    fn accepted(&mut self, contact: ContactNo, content: &Content, proxy: RouterNo) {
+        match content {
+            Content::Message { number, .. } => {
+                self.output.push_back(Output::Accepted { contact, number: *number, proxy });
+            }
+            Content::Accept => self.establish(contact),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What really happened, as it is written down.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use sxlab_protocol::agent::{ContactNo, Noted, Output, RouterNo};
+use sxlab_protocol::wire::EntityId;
+
+use crate::engine::Counts;
+use crate::network::{RouterIdx, UserIdx};
+use crate::population::{ConversationId, Population};
+use crate::truth::{AddressUse, Delivery, MessageKey, SentMessage, TrueConversation, TrueQueue, Truth};
+use crate::workload::{Plan, Send};
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// Conversations that both sides can send in.
+    pub(super) established: usize,
+    pub(super) counts: Counts,
+    conversations: Vec<Sides>,
+    addresses: BTreeMap<String, UserIdx>,
+    sent: Vec<SentMessage>,
+    accepted: usize,
+    deliveries: Vec<Delivery>,
+}
+
+/// A conversation's two directions: to who joined, and to who invited.
+#[derive(Clone, Debug, Default)]
+struct Sides {
+    to_b: Direction,
+    to_a: Direction,
+    confirmed: u8,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Direction {
+    queue: Option<(RouterIdx, EntityId, EntityId)>,
+    proxies: Vec<RouterIdx>,
+    /// Messages that are not accepted yet, and those that did not arrive yet, by their places among the sent ones.
+    waiting: VecDeque<u32>,
+    travelling: VecDeque<u32>,
+}
+
+impl Ledger {
+    pub(super) fn new(population: &Population) -> Self {
+        let conversations = vec![Sides::default(); population.conversations.len()];
+        Self { conversations, ..Self::default() }
+    }
+
+    fn direction(&mut self, conversation: ConversationId, from_a: bool) -> Option<&mut Direction> {
+        let sides = self.conversations.get_mut(conversation.index())?;
+        Some(if from_a { &mut sides.to_b } else { &mut sides.to_a })
+    }
+
+    pub(super) fn address_used(&mut self, address: &str, user: UserIdx) {
+        if !self.addresses.contains_key(address) {
+            self.addresses.insert(address.to_owned(), user);
+        }
+    }
+
+    /// A user's agent takes a message for sending.
+    pub(super) fn taken(&mut self, send: &Send, at_ns: u64) {
+        let place = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
+        let key = MessageKey { conversation: send.conversation, from_a: send.from_a, seq: send.seq };
+        self.sent.push(SentMessage { key, at_ns, proxy: None });
+        if let Some(direction) = self.direction(send.conversation, send.from_a) {
+            direction.waiting.push_back(place);
+            direction.travelling.push_back(place);
+        }
+    }
+
+    pub(super) fn delivered(&self) -> usize {
+        self.deliveries.len()
+    }
+
+    /// Whether everything that was taken was accepted by a router and has arrived.
+    pub(super) fn is_settled(&self) -> bool {
+        self.accepted == self.sent.len() && self.deliveries.len() >= self.sent.len()
+    }
+
+    /// What an agent tells its user.
+    pub(super) fn told(&mut self, user: UserIdx, population: &Population, told: Output, now: u64) {
+        let of = |contact: ContactNo| {
+            let conversation = population.conversation(ConversationId(contact.0))?;
+            Some((conversation.id, conversation.a == user))
+        };
+        match told {
+            Output::QueueMade { contact, address, recipient } => {
+                let Some((conversation, is_a)) = of(contact) else { return };
+                if let Some(direction) = self.direction(conversation, !is_a) {
+                    direction.queue = Some((RouterIdx(address.router.0), recipient, address.sender));
+                }
+            }
+            Output::Established(contact) => {
+                let sides = self.conversations.get_mut(contact.0 as usize);
+                let Some(sides) = sides else { return };
+                sides.confirmed += 1;
+                self.established += usize::from(sides.confirmed == 2);
+            }
+            Output::Accepted { contact, proxy: RouterNo(proxy), .. } => {
+                let Some((conversation, is_a)) = of(contact) else { return };
+                let place =
+                    self.direction(conversation, is_a).and_then(|direction| direction.waiting.pop_front());
+                if let Some(sent) = place.and_then(|place| self.sent.get_mut(place as usize)) {
+                    sent.proxy = Some(RouterIdx(proxy));
+                    self.accepted += 1;
+                }
+            }
+            Output::Received { contact, .. } => {
+                let Some((conversation, is_a)) = of(contact) else { return };
+                let place = self
+                    .direction(conversation, !is_a)
+                    .and_then(|direction| direction.travelling.pop_front());
+                if let Some(sent) = place.and_then(|place| self.sent.get(place as usize)) {
+                    self.deliveries.push(Delivery {
+                        key: sent.key,
+                        sent_at_ns: sent.at_ns,
+                        received_at_ns: now,
+                    });
+                }
+            }
+            Output::Noted(noted) => self.note(user, population, noted),
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, user: UserIdx, population: &Population, noted: Noted) {
+        match noted {
+            Noted::Resubscribed => self.counts.resubscribed += 1,
+            Noted::Repeated => self.counts.repeated_sends += 1,
+            Noted::Duplicate => self.counts.duplicates += 1,
+            Noted::Quota => self.counts.quota += 1,
+            Noted::Proxy(contact, RouterNo(proxy)) => {
+                let conversation = population.conversation(ConversationId(contact.0));
+                let Some((id, is_a)) = conversation.map(|c| (c.id, c.a == user)) else { return };
+                let Some(direction) = self.direction(id, is_a) else { return };
+                if !direction.proxies.contains(&RouterIdx(proxy)) {
+                    direction.proxies.push(RouterIdx(proxy));
+                }
+            }
+        }
+    }
+
+    /// The truth and the counts.
+    pub(super) fn finish(self, plan: &Plan) -> (Truth, Counts) {
+        let queue = |direction: Direction| {
+            let none = (RouterIdx(u32::MAX), EntityId::EMPTY, EntityId::EMPTY);
+            let (router, recipient_id, sender_id) = direction.queue.unwrap_or(none);
+            TrueQueue { router, recipient_id, sender_id, proxies: direction.proxies }
+        };
+        let conversations = plan.population.conversations.iter().zip(self.conversations);
+        let conversations = conversations.map(|(conversation, sides)| TrueConversation {
+            id: conversation.id,
+            a: conversation.a,
+            b: conversation.b,
+            to_a: queue(sides.to_a),
+            to_b: queue(sides.to_b),
+        });
+        let addresses = self.addresses.into_iter();
+        let mut sent = self.sent;
+        sent.sort_unstable();
+        let truth = Truth {
+            conversations: conversations.collect(),
+            addresses: addresses.map(|(address, user)| AddressUse { at_ns: 0, address, user }).collect(),
+            sent,
+            deliveries: self.deliveries,
+        };
+        (truth, self.counts)
+    }
+}

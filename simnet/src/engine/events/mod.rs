@@ -1,0 +1,255 @@
+//! The event engine: the routers' cores at their semantic layer and the agents' cores, on a time-ordered heap.
+//!
+//! Nothing is encrypted and idle time costs nothing; blocks, their order and what is observed are those of the protocol. The
+//! network between is modelled: a block takes its link's latency, a session six of them until it can be used (TCP, TLS 1.3 and
+//! the routers' hello), and what passes a partition is lost with its connection.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `heap` | what happens when |
+//! | `connections` | connecting, closing, partitions, blocks on their way |
+//! | `routers` | routers: crashes, what they see and want |
+//! | `users` | users' agents: what they want and are told |
+//! | `content` | what messages carry |
+//! | `ledger` | what really happened |
+
+mod connections;
+mod content;
+mod heap;
+mod ledger;
+mod routers;
+mod users;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::Rng;
+use sxlab_protocol::agent::{Address, ContactNo};
+
+use self::connections::Connections;
+use self::heap::{Event, Heap};
+use self::ledger::Ledger;
+use self::routers::Site;
+use self::users::User;
+use super::faults::{FaultStep, Faults};
+use super::{EngineError, GRACE_NS, Outcome, Progress, SETUP_LIMIT_NS, SETUP_SPREAD_NS, finish};
+use crate::network::{Place, UserIdx};
+use crate::observe::Log;
+use crate::population::ConversationId;
+use crate::scenario::Scenario;
+use crate::seed::{Streams, below};
+use crate::selection::{Policy, UserRouters, single_router};
+use crate::workload::Plan;
+
+/// Runs a plan under a policy.
+pub(super) fn run(
+    scenario: &Scenario,
+    plan: &Plan,
+    policy: Policy,
+    streams: &Streams,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Outcome, EngineError> {
+    Simulation::new(scenario, plan, policy, streams)?.run(progress)
+}
+
+struct Simulation<'a> {
+    scenario: &'a Scenario,
+    plan: &'a Plan,
+    streams: &'a Streams,
+    now: u64,
+    heap: Heap,
+    routers: Vec<Site>,
+    users: Vec<User>,
+    connections: Connections,
+    /// Pairs of places between which nothing passes, the smaller first.
+    cut: BTreeSet<(Place, Place)>,
+    /// Makes correlation ids.
+    ids: ChaCha8Rng,
+    log: Log,
+    ledger: Ledger,
+    failure: Option<String>,
+}
+
+impl<'a> Simulation<'a> {
+    fn new(
+        scenario: &'a Scenario,
+        plan: &'a Plan,
+        policy: Policy,
+        streams: &'a Streams,
+    ) -> Result<Self, EngineError> {
+        let routers = scenario.network.iter().map(|(router, _)| Site::new(scenario, streams, router));
+        let routers = routers.collect::<Result<Vec<_>, _>>()?;
+        let single = match policy {
+            Policy::Single => single_router(&scenario.network, streams),
+            _ => None,
+        };
+        let single = single.map(|router| Rc::new(UserRouters::single(&scenario.network, router)));
+        let users = plan.population.users.iter().enumerate().map(|(number, user)| {
+            let lists = single.clone().unwrap_or_else(|| Rc::new(user.routers.clone()));
+            User::new(UserIdx::from(number), user.region, policy, lists, streams)
+        });
+        Ok(Self {
+            users: users.collect(),
+            scenario,
+            plan,
+            streams,
+            now: 0,
+            heap: Heap::default(),
+            routers,
+            connections: Connections::default(),
+            cut: BTreeSet::new(),
+            ids: streams.stream("correlation"),
+            log: Log::of_routers(&scenario.network),
+            ledger: Ledger::new(&plan.population),
+            failure: None,
+        })
+    }
+
+    fn run(mut self, progress: &mut dyn FnMut(Progress)) -> Result<Outcome, EngineError> {
+        let plan = self.plan;
+        for conversation in &plan.population.conversations {
+            let name = format!("conversation/{}/spread", conversation.id.0);
+            let at = below(&mut self.streams.stream(&name), SETUP_SPREAD_NS);
+            self.heap.push(at, Event::Invite(conversation.id));
+        }
+        self.drive(progress, None)?;
+        let begun = self.now;
+        self.drive(progress, Some(begun))?;
+        let (truth, counts) = self.ledger.finish(plan);
+        finish(plan, self.log, truth, counts, (self.now, begun))
+    }
+
+    /// Runs until the set-up is done, or, with the time when sending began, until everything has arrived.
+    fn drive(&mut self, progress: &mut dyn FnMut(Progress), begun: Option<u64>) -> Result<(), EngineError> {
+        let all = self.plan.population.conversations.len();
+        let mut faults = Faults::new(self.scenario);
+        let mut sends = self.plan.sends.iter().peekable();
+        let mut steps = 0u64;
+        loop {
+            let over = match begun {
+                None => self.ledger.established == all,
+                Some(begun) => {
+                    let passed = self.now - begun >= self.scenario.duration_ns;
+                    let late = self.now - begun > self.scenario.duration_ns.saturating_add(GRACE_NS);
+                    (passed && faults.is_over() && sends.peek().is_none() && self.ledger.is_settled()) || late
+                }
+            };
+            if steps.is_multiple_of(1 << 16) || over {
+                progress(Progress {
+                    established: (self.ledger.established, all),
+                    delivered: (self.ledger.delivered(), self.plan.sends.len()),
+                    simulated_ns: self.now,
+                });
+            }
+            if over {
+                return Ok(());
+            }
+            steps += 1;
+            if let Some(failure) = self.failure.take() {
+                return Err(EngineError::Client(failure));
+            }
+            if begun.is_none() && self.now > SETUP_LIMIT_NS {
+                let established = self.ledger.established;
+                return Err(EngineError::Setup { established, all, after_ns: self.now });
+            }
+            // Of what happens at one time faults come first, then sends, then everything else in its order.
+            let at = |time: u64| begun.map(|begun| begun + time);
+            let fault = faults.next().and_then(at);
+            let send = sends.peek().and_then(|send| at(send.at_ns));
+            let event = self.heap.next();
+            let end = begun.filter(|_| event.is_none()).map(|begun| begun + self.scenario.duration_ns);
+            let Some(next) =
+                [fault, send, event, end.filter(|end| *end > self.now)].into_iter().flatten().min()
+            else {
+                return self.stalled(begun, all);
+            };
+            self.now = next;
+            if fault == Some(next) {
+                if let Some(step) = faults.due(next - begun.unwrap_or(next)) {
+                    self.fault(step);
+                }
+            } else if send == Some(next) {
+                if let Some(send) = sends.next() {
+                    let (from, _) = match self.plan.population.conversation(send.conversation) {
+                        Some(conversation) => conversation.ends(send.from_a),
+                        None => continue,
+                    };
+                    self.ledger.taken(send, next);
+                    let contact = ContactNo(send.conversation.0);
+                    self.with_agent(from, |agent, now| agent.send(contact, send.seq, send.body_len, now));
+                }
+            } else if event == Some(next)
+                && let Some(event) = self.heap.pop()
+            {
+                self.happen(event);
+            }
+        }
+    }
+
+    /// Nothing is left that could happen.
+    fn stalled(&self, begun: Option<u64>, all: usize) -> Result<(), EngineError> {
+        match begun {
+            None => {
+                let established = self.ledger.established;
+                Err(EngineError::Setup { established, all, after_ns: self.now })
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Invite(conversation) => {
+                let Some(conversation) = self.plan.population.conversation(conversation) else { return };
+                let contact = ContactNo(conversation.id.0);
+                self.with_agent(conversation.a, |agent, now| agent.invite(contact, now));
+            }
+            Event::Join(conversation, address) => self.join(conversation, address),
+            Event::UserTimer(user) => self.user_timer(user),
+            Event::RouterTimer(router) => self.router_timer(router),
+            Event::Network(connection, what) => self.arrive(connection, what),
+        }
+    }
+
+    fn join(&mut self, conversation: ConversationId, address: Address) {
+        let Some(conversation) = self.plan.population.conversation(conversation) else { return };
+        let contact = ContactNo(conversation.id.0);
+        self.with_agent(conversation.b, |agent, now| agent.join(contact, address, now));
+    }
+
+    fn fault(&mut self, step: FaultStep) {
+        match step {
+            FaultStep::Crash(router) => self.crash(router),
+            FaultStep::Start(router) => self.start(router),
+            FaultStep::Partition(a, b) => {
+                for pair in pairs(&a, &b) {
+                    self.cut.insert(pair);
+                }
+                self.connections.cut(&self.cut);
+            }
+            FaultStep::Repair(a, b) => {
+                for pair in pairs(&a, &b) {
+                    self.cut.remove(&pair);
+                }
+            }
+        }
+    }
+
+    fn is_cut(&self, a: Place, b: Place) -> bool {
+        self.cut.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// A correlation id, or another that nobody can guess.
+    fn random_id<const N: usize>(&mut self) -> [u8; N] {
+        let mut id = [0; N];
+        self.ids.fill_bytes(&mut id);
+        id
+    }
+}
+
+/// Every pair of a place of one side and another of the other side, the smaller first.
+fn pairs(a: &[Place], b: &[Place]) -> Vec<(Place, Place)> {
+    let pairs = a.iter().flat_map(|x| b.iter().map(move |y| (*x.min(y), *x.max(y))));
+    pairs.filter(|(x, y)| x != y).collect()
+}

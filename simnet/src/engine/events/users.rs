@@ -1,0 +1,296 @@
+//! Users' agents: what they want is done over connections, and what comes from there they are told.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use rand_chacha::ChaCha8Rng;
+use sxlab_protocol::agent::{
+    Agent, AgentConfig, Answer, Choose, Delivery, LinkNo, Output, Request, RequestNo, RouterNo,
+};
+use sxlab_protocol::crypto::keys::{AuthPublicKey, X25519Public, X25519Secret};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
+use sxlab_protocol::smp::response::Response;
+use sxlab_protocol::smp::semantic::{Asked, Told};
+use sxlab_protocol::smp::version::{Layout, MAX};
+use sxlab_protocol::transport::first_block;
+use sxlab_protocol::wire::{CorrId, EntityId};
+
+use super::Simulation;
+use super::connections::{Client, ConnectionNo};
+use super::content;
+use super::heap::Event;
+use crate::network::{Place, RegionIdx, RouterIdx, UserIdx};
+use crate::population::ConversationId;
+use crate::seed::Streams;
+use crate::selection::{Policy, UserRouters, pick};
+
+const LAYOUT: Layout = Layout::of(MAX);
+
+/// Bytes of an Ed25519 signature and of an authenticator.
+const SIGNATURE: u8 = 64;
+const AUTHENTICATOR: u8 = 80;
+
+/// A user.
+pub(super) struct User {
+    region: RegionIdx,
+    agent: Agent<Picker>,
+    links: BTreeMap<LinkNo, ConnectionNo>,
+    /// When its timer is set for.
+    timer: Option<u64>,
+}
+
+/// Picks routers from the user's lists by the run's policy.
+pub(super) struct Picker {
+    policy: Policy,
+    lists: Rc<UserRouters>,
+    rng: ChaCha8Rng,
+}
+
+impl Choose for Picker {
+    fn storage(&mut self, used: Option<RouterNo>) -> Option<RouterNo> {
+        let used: Vec<RouterIdx> = used.into_iter().map(|router| RouterIdx(router.0)).collect();
+        pick(self.policy, &self.lists.storage, &used, &mut self.rng).map(|router| RouterNo(router.0))
+    }
+
+    fn proxy(&mut self, destination: RouterNo) -> Option<RouterNo> {
+        let used = [RouterIdx(destination.0)];
+        pick(self.policy, &self.lists.proxy, &used, &mut self.rng).map(|router| RouterNo(router.0))
+    }
+}
+
+impl User {
+    pub(super) fn new(
+        user: UserIdx,
+        region: RegionIdx,
+        policy: Policy,
+        lists: Rc<UserRouters>,
+        streams: &Streams,
+    ) -> Self {
+        let rng = streams.stream(&format!("user/{}/picks", user.0));
+        let agent = Agent::new(config(), Picker { policy, lists, rng });
+        Self { region, agent, links: BTreeMap::new(), timer: None }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place::Region(self.region)
+    }
+}
+
+/// What the turmoil engine's clients do.
+fn config() -> AgentConfig {
+    const SECOND: u64 = 1_000_000_000;
+    let retry =
+        sxlab_protocol::agent::RetryInterval { initial: SECOND, increase_after: 0, most: 10 * SECOND };
+    AgentConfig {
+        connect_timeout: 15 * SECOND,
+        request_timeout: 15 * SECOND,
+        ping_interval: 30 * SECOND,
+        ping_count: 1,
+        recover_window: 0,
+        reconnect: retry,
+        fast: retry,
+        slow: retry,
+        receipts: false,
+        ..AgentConfig::default()
+    }
+}
+
+/// Keys that nobody uses here.
+fn key() -> X25519Public {
+    X25519Secret::from_bytes([2; 32]).public()
+}
+
+impl Simulation<'_> {
+    fn user(&mut self, user: UserIdx) -> Option<&mut User> {
+        self.users.get_mut(user.index())
+    }
+
+    /// The network address that routers see.
+    pub(super) fn user_address(&mut self, user: UserIdx) -> String {
+        let [_, high, middle, low] = user.0.to_be_bytes();
+        let address = format!("10.{high}.{middle}.{low}");
+        self.ledger.address_used(&address, user);
+        address
+    }
+
+    /// Has a user's agent do something, and does what it wants.
+    pub(super) fn with_agent(&mut self, user: UserIdx, act: impl FnOnce(&mut Agent<Picker>, u64)) {
+        let now = self.now;
+        let Some(known) = self.user(user) else { return };
+        act(&mut known.agent, now);
+        while let Some(output) = self.user(user).and_then(|known| known.agent.poll()) {
+            self.output(user, output);
+        }
+        let Some(known) = self.users.get_mut(user.index()) else { return };
+        if let Some(due) = known.agent.next_timeout()
+            && known.timer.is_none_or(|timer| due < timer)
+        {
+            known.timer = Some(due.max(now));
+            self.heap.push(due.max(now), Event::UserTimer(user));
+        }
+    }
+
+    pub(super) fn user_timer(&mut self, user: UserIdx) {
+        let now = self.now;
+        let Some(known) = self.user(user).filter(|known| known.timer == Some(now)) else { return };
+        known.timer = None;
+        self.with_agent(user, |agent, now| agent.timeout(now));
+    }
+
+    fn output(&mut self, user: UserIdx, output: Output) {
+        match output {
+            Output::Connect { link, router } => {
+                let connection = self.connect(Client::User(user, link), RouterIdx(router.0));
+                if let Some(known) = self.user(user) {
+                    known.links.insert(link, connection);
+                }
+                self.ledger.counts.sessions += 1;
+            }
+            Output::Close(link) => {
+                if let Some(connection) = self.user(user).and_then(|known| known.links.remove(&link)) {
+                    self.close_by_client(connection);
+                }
+            }
+            Output::Ask { link, requests } => self.ask(user, link, requests),
+            Output::Invitation(contact, address) => {
+                self.heap.push(self.now, Event::Join(ConversationId(contact.0), address));
+            }
+            Output::Failed(contact, failure) => {
+                let text = format!("user {} with conversation {}: {failure}", user.0, contact.0);
+                self.failure.get_or_insert(text);
+            }
+            told => self.ledger.told(user, &self.plan.population, told, self.now),
+        }
+    }
+
+    /// Writes requests in as few blocks as they fit into.
+    fn ask(&mut self, user: UserIdx, link: LinkNo, requests: Vec<(RequestNo, Request)>) {
+        let Some(number) = self.user(user).and_then(|known| known.links.get(&link).copied()) else { return };
+        let mut asked = Vec::with_capacity(requests.len());
+        for (request, what) in requests {
+            let corr = CorrId::from(self.random_id::<24>());
+            let command = self.command(&corr, what);
+            if let Some(connection) = self.connections.get_mut(number) {
+                connection.pending.push_back((corr, request));
+            }
+            asked.push(command);
+        }
+        while !asked.is_empty() {
+            let count = first_block(asked.iter().map(|asked| asked.size(&LAYOUT)));
+            let rest = asked.split_off(count.clamp(1, asked.len()));
+            self.to_router(number, std::mem::replace(&mut asked, rest));
+        }
+    }
+
+    fn command(&mut self, corr: &CorrId, request: Request) -> Asked {
+        let (entity, authorization, command) = match request {
+            Request::New => {
+                let new = NewQueue {
+                    auth_key: AuthPublicKey::X25519(key()),
+                    dh_key: key(),
+                    password: None,
+                    subscribe: true,
+                    queue: QueueRequest::Messaging(None),
+                    notifier: None,
+                };
+                (EntityId::EMPTY, SIGNATURE, Command::New(Box::new(new)))
+            }
+            Request::Subscribe(queue) => (queue, SIGNATURE, Command::Sub),
+            Request::Acknowledge(queue, id) => (queue, SIGNATURE, Command::Ack(id)),
+            Request::Ping => (EntityId::EMPTY, 0, Command::Ping),
+            Request::Relay(router) => {
+                let address = self.routers.get(router.0 as usize).map(|site| site.address.clone());
+                match address {
+                    Some(router) => (EntityId::EMPTY, 0, Command::Prxy { router, password: None }),
+                    None => (EntityId::EMPTY, 0, Command::Ping),
+                }
+            }
+            Request::Secure { relay, to } => {
+                return forwarded(corr, relay, to.sender, Command::SKey(AuthPublicKey::X25519(key())));
+            }
+            Request::Send { relay, to, content } => {
+                let body = content::seal(&content);
+                let flags = MsgFlags { notification: true };
+                return forwarded(corr, relay, to.sender, Command::Send { flags, body });
+            }
+        };
+        Asked { corr: corr.clone(), entity, authorization, command }
+    }
+
+    /// The router's hello came.
+    pub(super) fn greeted(&mut self, number: ConnectionNo) {
+        let Some(connection) = self.connections.get_mut(number) else { return };
+        let router = connection.router;
+        match connection.client {
+            Client::User(user, link) => self.with_agent(user, |agent, now| agent.connected(link, now)),
+            Client::Proxy(proxy, session) => self.relay_greeted(proxy, session, router),
+        }
+    }
+
+    /// A block of responses came.
+    pub(super) fn told(&mut self, number: ConnectionNo, told: Vec<Told>) {
+        let Some(connection) = self.connections.get_mut(number) else { return };
+        let (user, link) = match connection.client {
+            Client::User(user, link) => (user, link),
+            Client::Proxy(proxy, session) => return self.relay_told(proxy, session, told),
+        };
+        for Told { corr, entity, response } in told {
+            let pending = self.connections.get_mut(number).and_then(|connection| {
+                let place = connection.pending.iter().position(|(asked, _)| *asked == corr)?;
+                connection.pending.remove(place)
+            });
+            match (pending, response) {
+                (Some((_, request)), response) => match answer(response) {
+                    Some(answer) => {
+                        self.with_agent(user, |agent, now| agent.answered(link, request, answer, now));
+                    }
+                    None => {
+                        self.failure.get_or_insert(format!("user {} got what does not parse", user.0));
+                    }
+                },
+                (None, Response::Msg { id, body }) => {
+                    if let Some(content) = content::open(&body) {
+                        let delivery = Delivery { id, content };
+                        self.with_agent(user, |agent, now| agent.message(link, entity, delivery, now));
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+    }
+
+    /// The router of a client's session is gone, or could not be reached.
+    pub(super) fn client_lost(&mut self, number: ConnectionNo) {
+        let Some(connection) = self.connections.get_mut(number) else { return };
+        let greeted = connection.session.is_some();
+        match connection.client {
+            Client::User(user, link) => {
+                if let Some(known) = self.user(user) {
+                    known.links.remove(&link);
+                }
+                self.with_agent(user, |agent, now| agent.link_closed(link, now));
+            }
+            Client::Proxy(proxy, session) => self.relay_lost(proxy, session, greeted),
+        }
+    }
+}
+
+/// PFWD with a command for the router behind the proxy.
+fn forwarded(corr: &CorrId, relay: EntityId, entity: EntityId, command: Command) -> Asked {
+    let inner = Asked { corr: corr.clone(), entity, authorization: AUTHENTICATOR, command };
+    let sealed = inner.inside(&LAYOUT).unwrap_or_default();
+    let command = Command::Pfwd { version: MAX, key: key(), sealed };
+    Asked { corr: corr.clone(), entity: relay, authorization: 0, command }
+}
+
+/// What a response answers; nothing if it does not parse.
+fn answer(response: Response) -> Option<Answer> {
+    Some(match response {
+        Response::Ids(ids) => Answer::Made { recipient: ids.recipient, sender: ids.sender },
+        Response::Msg { id, body } => Answer::Next(Delivery { id, content: content::open(&body)? }),
+        Response::Pkey { session, .. } => Answer::Relay(session),
+        Response::Pres { sealed } => return answer(Response::decode(&sealed, &LAYOUT).ok()?),
+        Response::Err(error) => Answer::Refused(error),
+        _ => Answer::Done,
+    })
+}

@@ -1,0 +1,238 @@
+//! The turmoil engine: a scenario's routers and clients as real nodes with real TLS, on a simulated network.
+//!
+//! Every router is a host, every region is a host that carries its users' clients as tasks. Each user has a network
+//! address of its own, as seen by routers, although the clients of a region share a host. A run has two phases: first all
+//! conversations are set up, then the plan's messages are sent and the faults happen.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `world` | sockets, time and randomness of one simulated party |
+//! | `agent` | a user's client: sessions, subscriptions, sending through proxies |
+//! | `conversation` | setting up a conversation and what its messages carry |
+
+mod agent;
+mod conversation;
+mod shared;
+mod world;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use sxlab_node::router::RouterNode;
+use sxlab_node::tls::{Acceptor, SMP_ALPN};
+use sxlab_protocol::smp::router::{QueueStore, RouterConfig};
+
+use self::agent::Agent;
+use self::shared::Shared;
+use self::world::SimWorld;
+use super::faults::{FaultStep, Faults};
+use super::{EPOCH_NS, EngineError, GRACE_NS, Outcome, PORT, Progress, SETUP_LIMIT_NS, finish};
+use crate::network::{Place, RegionIdx, RouterIdx, UserIdx};
+use crate::scenario::Scenario;
+use crate::seed::Streams;
+use crate::selection::Policy;
+use crate::workload::Plan;
+
+/// Runs a plan under a policy. Everything in the outcome is a function of the arguments. `progress` is called now and then.
+///
+/// # Errors
+/// Any [`EngineError`]; nothing is left of a failed run.
+pub(super) fn run(
+    scenario: &Scenario,
+    plan: &Plan,
+    policy: Policy,
+    streams: &Streams,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Outcome, EngineError> {
+    let tick = Duration::from_nanos(scenario.tick_ns);
+    let mut builder = turmoil::Builder::new();
+    builder
+        .tick_duration(tick)
+        .epoch(std::time::UNIX_EPOCH + Duration::from_nanos(EPOCH_NS))
+        .rng_seed(streams.seed())
+        .tcp_capacity(16_384)
+        .simulation_duration(Duration::from_secs(u64::from(u32::MAX)))
+        .min_message_latency(Duration::from_nanos(scenario.latency.default_ns))
+        .max_message_latency(Duration::from_nanos(scenario.latency.default_ns));
+    let mut sim = builder.build();
+    let shared = Shared::new(scenario, plan, policy, streams)?;
+    for (router, _) in scenario.network.iter() {
+        add_router(&mut sim, &shared, router)?;
+    }
+    for region in 0..scenario.regions.len() {
+        add_region(&mut sim, &shared, RegionIdx::from(region));
+    }
+    set_latencies(&sim, scenario);
+    drive(&mut sim, &shared, scenario, progress)
+}
+
+fn host_of(scenario: &Scenario, place: Place) -> String {
+    match place {
+        Place::Router(router) => scenario.network.router(router).map_or_else(String::new, |r| r.name.clone()),
+        Place::Region(region) => format!("region-{}", region.index()),
+    }
+}
+
+fn places(scenario: &Scenario) -> Vec<Place> {
+    let routers = scenario.network.iter().map(|(router, _)| Place::Router(router));
+    routers.chain((0..scenario.regions.len()).map(|i| Place::Region(RegionIdx::from(i)))).collect()
+}
+
+fn set_latencies(sim: &turmoil::Sim<'_>, scenario: &Scenario) {
+    let places = places(scenario);
+    for (i, a) in places.iter().enumerate() {
+        for b in places.iter().skip(i + 1) {
+            let latency = scenario.latency.ns(*a, *b);
+            if latency != scenario.latency.default_ns {
+                let (a, b) = (host_of(scenario, *a), host_of(scenario, *b));
+                sim.set_link_latency(a, b, Duration::from_nanos(latency));
+            }
+        }
+    }
+}
+
+fn add_router(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, router: RouterIdx) -> Result<(), EngineError> {
+    let name = host_of(&shared.scenario, Place::Router(router));
+    let config = RouterConfig {
+        queue_quota: shared.scenario.router.queue_quota as usize,
+        end_interval: shared.scenario.router.end_interval_ns,
+        ..RouterConfig::default()
+    };
+    let world = SimWorld::new(Rc::clone(shared), Place::Router(router), &name, &name);
+    let store = Rc::new(std::cell::RefCell::new(None::<RouterNode<SimWorld>>));
+    let shared = Rc::clone(shared);
+    // The first start is tried here, so that an error has a name; later ones differ in their queues only.
+    let identity =
+        shared.identity(router).ok_or_else(|| EngineError::Network(format!("no router {name}")))?;
+    Acceptor::new(&identity, &SMP_ALPN)
+        .map_err(|error| EngineError::Router { router: name.clone(), error })?;
+    sim.host(name, move || {
+        // After a crash the queues are those that the crashed router had.
+        let queues = store.borrow().as_ref().and_then(RouterNode::take_store).unwrap_or_default();
+        let started = start(&shared, router, &world, config.clone(), queues);
+        if let Ok(node) = &started {
+            *store.borrow_mut() = Some(node.clone());
+        }
+        async move {
+            let listener = turmoil::net::TcpListener::bind(("0.0.0.0", PORT)).await?;
+            started?.serve(&listener).await?;
+            Ok(())
+        }
+    });
+    Ok(())
+}
+
+fn start(
+    shared: &Rc<Shared>,
+    router: RouterIdx,
+    world: &SimWorld,
+    config: RouterConfig,
+    queues: QueueStore,
+) -> Result<RouterNode<SimWorld>, String> {
+    let identity = shared.identity(router).ok_or("no such router")?;
+    let seen_by = Rc::clone(shared);
+    let observer: sxlab_node::router::Observer =
+        Rc::new(move |now, sight| seen_by.router_saw(now, router, sight));
+    RouterNode::new(world.clone(), &identity, config, queues, Some(observer))
+        .map_err(|error| error.to_string())
+}
+
+fn add_region(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, region: RegionIdx) {
+    let place = Place::Region(region);
+    let users: Vec<UserIdx> = shared
+        .plan
+        .population
+        .users
+        .iter()
+        .enumerate()
+        .filter(|(_, user)| user.region == region)
+        .map(|(i, _)| UserIdx::from(i))
+        .collect();
+    let shared = Rc::clone(shared);
+    sim.host(host_of(&shared.scenario, place), move || {
+        let agents: Vec<_> = users.iter().map(|&user| Agent::new(Rc::clone(&shared), user, place)).collect();
+        async move {
+            for agent in agents {
+                agent.start();
+            }
+            std::future::pending().await
+        }
+    });
+}
+
+/// Steps the network until everything has arrived, with the faults at their times.
+fn drive(
+    sim: &mut turmoil::Sim<'_>,
+    shared: &Rc<Shared>,
+    scenario: &Scenario,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Outcome, EngineError> {
+    let all = shared.plan.population.conversations.len();
+    let messages = shared.plan.sends.len();
+    let mut faults = Faults::new(scenario);
+    let mut sending_from = None;
+    let mut steps = 0u64;
+    loop {
+        sim.step().map_err(|error| EngineError::Network(error.to_string()))?;
+        let now = u64::try_from(sim.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        if let Some(failure) = shared.failure() {
+            return Err(EngineError::Client(failure));
+        }
+        let established = shared.established();
+        let delivered = shared.delivered();
+        if steps.is_multiple_of(1000) {
+            progress(Progress {
+                established: (established, all),
+                delivered: (delivered, messages),
+                simulated_ns: now,
+            });
+        }
+        steps += 1;
+        match sending_from {
+            None if established == all => {
+                sending_from = Some(now);
+                shared.begin_sending(now);
+            }
+            None if now > SETUP_LIMIT_NS => {
+                return Err(EngineError::Setup { established, all, after_ns: now });
+            }
+            None => {}
+            Some(from) => {
+                let sending = now - from;
+                apply(&mut faults, sim, scenario, sending);
+                let over = sending >= scenario.duration_ns && faults.is_over();
+                let late = sending > scenario.duration_ns.saturating_add(GRACE_NS);
+                if (over && shared.is_settled()) || late {
+                    progress(Progress {
+                        established: (established, all),
+                        delivered: (delivered, messages),
+                        simulated_ns: now,
+                    });
+                    let (log, truth, counts) = shared.take_results();
+                    return finish(&shared.plan, log, truth, counts, (now, from));
+                }
+            }
+        }
+    }
+}
+
+/// Does what is due of the faults.
+fn apply(faults: &mut Faults, sim: &mut turmoil::Sim<'_>, scenario: &Scenario, now: u64) {
+    while let Some(step) = faults.due(now) {
+        let host = |router: RouterIdx| host_of(scenario, Place::Router(router));
+        match step {
+            FaultStep::Crash(router) => sim.crash(host(router)),
+            FaultStep::Start(router) => sim.bounce(host(router)),
+            FaultStep::Partition(a, b) => for_pairs(scenario, &a, &b, |a, b| sim.partition(a, b)),
+            FaultStep::Repair(a, b) => for_pairs(scenario, &a, &b, |a, b| sim.repair(a, b)),
+        }
+    }
+}
+
+fn for_pairs(scenario: &Scenario, a: &[Place], b: &[Place], mut each: impl FnMut(String, String)) {
+    for x in a {
+        for y in b.iter().filter(|y| *y != x) {
+            each(host_of(scenario, *x), host_of(scenario, *y));
+        }
+    }
+}
