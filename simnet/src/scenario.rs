@@ -4,6 +4,7 @@
 //! is private to this module. Whatever is wrong is an [`InputError`] of one line that names file, line and key.
 
 mod check;
+mod client;
 mod file;
 mod network;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+pub use self::client::Client;
 pub use crate::input::InputError;
 use crate::network::{Network, OperatorIdx, Place, RouterIdx};
 use crate::selection::Policy;
@@ -62,6 +64,8 @@ pub struct Scenario {
     pub body: (u32, u32),
     /// What breaks, ordered by time.
     pub faults: Vec<Fault>,
+    /// What every user's agent does.
+    pub client: Client,
     /// Limits of every router.
     pub router: RouterLimits,
     /// What the analysis evaluates.

@@ -52,6 +52,12 @@ fn network(more: &str) -> Scenario {
         messages = 60
         body_min = 16
         body_max = 15800
+        [client]
+        request_timeout = "15s"
+        ping_interval = "30s"
+        ping_count = 1
+        recover_window = "0s"
+        retry = "1s"
         {more}
         "#
     );

@@ -5,15 +5,18 @@
 //! | `turmoil` | real nodes with real TLS on turmoil's network: true to the byte, for small networks and short times |
 //! | `events` | the routers' and the agents' cores on a time-ordered heap, without cryptography: for many users and weeks |
 //! | `faults` | what breaks when, for both |
+//! | `picker` | how a user's agent picks routers, for both |
 //!
 //! A run has two phases: first all conversations are set up, then the plan's messages are sent and the faults happen. It ends
 //! when everything has arrived; a message that is missing, comes twice or is not what was sent fails it.
 
 mod events;
 mod faults;
+mod picker;
 mod turmoil;
 
 use sxlab_node::tls::TlsError;
+use sxlab_protocol::agent::Noted;
 
 use crate::observe::{Log, TraceHash};
 use crate::scenario::Scenario;
@@ -69,12 +72,27 @@ pub struct Counts {
     pub repeated_sends: u64,
     /// Messages that arrived again after a repeated attempt and were recognised.
     pub duplicates: u64,
+    /// Receipts that came back to who sent.
+    pub receipts: u64,
     /// QUOTA answers and quota markers.
     pub quota: u64,
     /// Writes seen on links.
     pub link_writes: u64,
     /// Bytes of these writes, TLS and all.
     pub link_bytes: u64,
+}
+
+impl Counts {
+    /// Counts what an agent noted.
+    fn note(&mut self, noted: Noted) {
+        match noted {
+            Noted::Resubscribed => self.resubscribed += 1,
+            Noted::Repeated => self.repeated_sends += 1,
+            Noted::Duplicate => self.duplicates += 1,
+            Noted::Quota => self.quota += 1,
+            Noted::Proxy(..) => {}
+        }
+    }
 }
 
 /// Why a run has no outcome.

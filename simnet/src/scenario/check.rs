@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_spanned::Spanned;
 
+use super::client::client;
 use super::file::{self, File};
 use super::network::Named;
 use super::{Analysis, Fault, Graph, Latency, Overrides, RouterLimits, Scenario, Users, Workload, workload};
@@ -123,6 +124,7 @@ pub(super) fn check(text: &str, path: &Path, overrides: &Overrides) -> Result<Sc
         latency: latency(&checker, &file, &named, tick_ns)?,
         users: users(&checker, &file, named.regions.len(), &workload)?,
         faults: faults(&checker, &file, &named, tick_ns, duration_ns)?,
+        client: client(&checker, &file)?,
         router: router(&checker, &file)?,
         analysis: analysis(&checker, &file, &named)?,
         workload,

@@ -30,6 +30,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) fault: Vec<Spanned<Fault>>,
     #[serde(default)]
+    pub(super) client: Client,
+    #[serde(default)]
     pub(super) router: Router,
     #[serde(default)]
     pub(super) analysis: Analysis,
@@ -123,6 +125,19 @@ pub(super) struct Fault {
     pub(super) b: Option<Spanned<String>>,
     #[serde(rename = "for")]
     pub(super) length: Option<Spanned<Duration>>,
+}
+
+/// `[client]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Client {
+    pub(super) request_timeout: Option<Spanned<Duration>>,
+    pub(super) ping_interval: Option<Spanned<Duration>>,
+    pub(super) ping_count: Option<Spanned<u32>>,
+    pub(super) recover_window: Option<Spanned<Duration>>,
+    pub(super) retry: Option<Spanned<Duration>>,
+    pub(super) receipts: Option<bool>,
+    pub(super) sessions: Option<Spanned<String>>,
 }
 
 /// `[router]`

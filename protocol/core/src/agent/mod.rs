@@ -177,6 +177,8 @@ pub enum Request {
     },
     /// SEND, forwarded.
     Send {
+        /// To whom.
+        contact: ContactNo,
         /// The session behind the proxy, as [`Answer::Relay`] named it.
         relay: EntityId,
         /// The queue.

@@ -117,7 +117,7 @@ impl<C: Choose> Agent<C> {
                 (Request::Secure { relay: relay.clone(), to }, Asked::First(contact))
             }
             (Some(Relay::Open(relay)), Some(Item::Content(content))) => {
-                (Request::Send { relay: relay.clone(), to, content }, Asked::First(contact))
+                (Request::Send { contact, relay: relay.clone(), to, content }, Asked::First(contact))
             }
             (None, Some(_)) => {
                 known.relays.insert(to.router, Relay::Asked);

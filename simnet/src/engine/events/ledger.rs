@@ -118,6 +118,7 @@ impl Ledger {
                     });
                 }
             }
+            Output::Receipt { .. } => self.counts.receipts += 1,
             Output::Noted(noted) => self.note(user, population, noted),
             _ => {}
         }
@@ -125,10 +126,6 @@ impl Ledger {
 
     fn note(&mut self, user: UserIdx, population: &Population, noted: Noted) {
         match noted {
-            Noted::Resubscribed => self.counts.resubscribed += 1,
-            Noted::Repeated => self.counts.repeated_sends += 1,
-            Noted::Duplicate => self.counts.duplicates += 1,
-            Noted::Quota => self.counts.quota += 1,
             Noted::Proxy(contact, RouterNo(proxy)) => {
                 let conversation = population.conversation(ConversationId(contact.0));
                 let Some((id, is_a)) = conversation.map(|c| (c.id, c.a == user)) else { return };
@@ -137,6 +134,7 @@ impl Ledger {
                     direction.proxies.push(RouterIdx(proxy));
                 }
             }
+            noted => self.counts.note(noted),
         }
     }
 

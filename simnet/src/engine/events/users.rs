@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use rand_chacha::ChaCha8Rng;
-use sxlab_protocol::agent::{
-    Agent, AgentConfig, Answer, Choose, Delivery, LinkNo, Output, Request, RequestNo, RouterNo,
-};
+use sxlab_protocol::agent::{Agent, AgentConfig, Answer, Delivery, LinkNo, Output, Request, RequestNo};
 use sxlab_protocol::crypto::keys::{AuthPublicKey, X25519Public, X25519Secret};
 use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
 use sxlab_protocol::smp::response::Response;
@@ -19,10 +16,11 @@ use super::Simulation;
 use super::connections::{Client, ConnectionNo};
 use super::content;
 use super::heap::Event;
+use crate::engine::picker::Picker;
 use crate::network::{Place, RegionIdx, RouterIdx, UserIdx};
 use crate::population::ConversationId;
 use crate::seed::Streams;
-use crate::selection::{Policy, UserRouters, pick};
+use crate::selection::{Policy, UserRouters};
 
 const LAYOUT: Layout = Layout::of(MAX);
 
@@ -39,59 +37,21 @@ pub(super) struct User {
     timer: Option<u64>,
 }
 
-/// Picks routers from the user's lists by the run's policy.
-pub(super) struct Picker {
-    policy: Policy,
-    lists: Rc<UserRouters>,
-    rng: ChaCha8Rng,
-}
-
-impl Choose for Picker {
-    fn storage(&mut self, used: Option<RouterNo>) -> Option<RouterNo> {
-        let used: Vec<RouterIdx> = used.into_iter().map(|router| RouterIdx(router.0)).collect();
-        pick(self.policy, &self.lists.storage, &used, &mut self.rng).map(|router| RouterNo(router.0))
-    }
-
-    fn proxy(&mut self, destination: RouterNo) -> Option<RouterNo> {
-        let used = [RouterIdx(destination.0)];
-        pick(self.policy, &self.lists.proxy, &used, &mut self.rng).map(|router| RouterNo(router.0))
-    }
-}
-
 impl User {
     pub(super) fn new(
         user: UserIdx,
         region: RegionIdx,
+        config: AgentConfig,
         policy: Policy,
         lists: Rc<UserRouters>,
         streams: &Streams,
     ) -> Self {
-        let rng = streams.stream(&format!("user/{}/picks", user.0));
-        let agent = Agent::new(config(), Picker { policy, lists, rng });
+        let agent = Agent::new(config, Picker::new(user, policy, lists, streams));
         Self { region, agent, links: BTreeMap::new(), timer: None }
     }
 
     pub(super) fn place(&self) -> Place {
         Place::Region(self.region)
-    }
-}
-
-/// What the turmoil engine's clients do.
-fn config() -> AgentConfig {
-    const SECOND: u64 = 1_000_000_000;
-    let retry =
-        sxlab_protocol::agent::RetryInterval { initial: SECOND, increase_after: 0, most: 10 * SECOND };
-    AgentConfig {
-        connect_timeout: 15 * SECOND,
-        request_timeout: 15 * SECOND,
-        ping_interval: 30 * SECOND,
-        ping_count: 1,
-        recover_window: 0,
-        reconnect: retry,
-        fast: retry,
-        slow: retry,
-        receipts: false,
-        ..AgentConfig::default()
     }
 }
 
@@ -208,7 +168,7 @@ impl Simulation<'_> {
             Request::Secure { relay, to } => {
                 return forwarded(corr, relay, to.sender, Command::SKey(AuthPublicKey::X25519(key())));
             }
-            Request::Send { relay, to, content } => {
+            Request::Send { relay, to, content, .. } => {
                 let body = content::seal(&content);
                 let flags = MsgFlags { notification: true };
                 return forwarded(corr, relay, to.sender, Command::Send { flags, body });

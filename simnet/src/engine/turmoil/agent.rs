@@ -1,47 +1,35 @@
-//! A user's client: sessions with routers, subscriptions that come back after a break, and sending through proxies.
+//! A user's client: the agent's core, with what it wants done over sessions with TLS.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use rand_chacha::{ChaCha8Rng, ChaCha20Rng};
 use sxlab_node::client::{Event, Session, SessionError};
 use sxlab_node::world::World;
-use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
-use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue};
-use sxlab_protocol::smp::envelope::MessageBody;
-use sxlab_protocol::smp::error::{ProxyError, SmpError};
+use sxlab_protocol::agent::{
+    Agent, Answer, ContactNo, Content, Delivery, LinkNo, Noted, Output, Request, RequestNo, RouterNo,
+};
+use sxlab_protocol::smp::command::{Command, MsgFlags};
 use sxlab_protocol::smp::forward::Relay;
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::transport::SUPPORTED;
-use sxlab_protocol::wire::{CLIENT_VERSIONS, EntityId, MsgId, QueueAddress, QueueMode};
-use tokio::sync::{Mutex, mpsc};
+use sxlab_protocol::wire::{EntityId, MsgId, QueueAddress};
+use tokio::sync::mpsc;
 
 use super::super::SETUP_SPREAD_NS;
-use super::conversation::{Content, Inbox, Outbox, Side};
+use super::super::picker::Picker;
 use super::shared::Shared;
+use super::vault::Vault;
 use super::world::{SimWorld, elapsed};
 use crate::network::{Place, RouterIdx, UserIdx};
-use crate::population::Conversation;
+use crate::population::{Conversation, ConversationId};
 use crate::seed::below;
-use crate::selection::{ProxyChoices, UserRouters, pick};
 use crate::truth::MessageKey;
 use crate::workload::Send;
 
-const SECOND: u64 = 1_000_000_000;
-
-/// How long a client waits for an answer.
-const TIMEOUT: u64 = 15 * SECOND;
-
-/// How often an idle session is tried with PING, so that a connection that died silently is noticed.
-const PING_INTERVAL: u64 = 30 * SECOND;
-
-/// The first and the longest wait before a failed step is tried again.
-const BACKOFF: (u64, u64) = (SECOND, 10 * SECOND);
-
 /// A user's client. Clones are the same client.
 #[derive(Clone)]
-pub(super) struct Agent {
+pub(super) struct Client {
     inner: Rc<Inner>,
 }
 
@@ -49,40 +37,36 @@ struct Inner {
     user: UserIdx,
     world: SimWorld,
     shared: Rc<Shared>,
-    routers: UserRouters,
-    slots: RefCell<BTreeMap<RouterIdx, Rc<Slot>>>,
-    /// By router and recipient id.
-    inboxes: RefCell<BTreeMap<(RouterIdx, EntityId), Receiving>>,
-    proxies: RefCell<ProxyChoices>,
-    /// Picks routers. Its own stream: whatever else happens, the same user picks in the same order.
-    picks: RefCell<ChaCha8Rng>,
-    /// Makes keys and nonces.
-    keys: RefCell<ChaCha20Rng>,
+    core: RefCell<Agent<Picker>>,
+    vault: RefCell<Vault>,
+    links: RefCell<BTreeMap<LinkNo, Line>>,
+    /// The user's own queues' addresses, by sender id.
+    own: RefCell<BTreeMap<EntityId, QueueAddress>>,
+    /// When the core's next timeout is waited for.
+    timer: RefCell<Option<u64>>,
 }
 
-/// A side of a conversation, and the queue that it receives on.
-type Receiving = (Rc<Side>, Rc<Inbox>);
-
-/// The session with one router, and the relays behind it.
+/// A link that the agent has: its session once it is open, and the ones behind it.
 #[derive(Default)]
-struct Slot {
-    session: Mutex<Option<Session<SimWorld>>>,
-    relays: Mutex<BTreeMap<RouterIdx, Relay>>,
+struct Line {
+    session: Option<Session<SimWorld>>,
+    relays: BTreeMap<EntityId, Relay>,
 }
 
-impl Agent {
+impl Client {
     pub(super) fn new(shared: Rc<Shared>, user: UserIdx, place: Place) -> Self {
         let name = format!("user/{}", user.0);
         let address = shared.user_address(user);
+        let lists = Rc::new(shared.routers_of(user));
+        let picker = Picker::new(user, shared.policy, lists, &shared.streams);
         let inner = Inner {
             user,
             world: SimWorld::new(Rc::clone(&shared), place, &name, &address),
-            routers: shared.routers_of(user),
-            slots: RefCell::default(),
-            inboxes: RefCell::default(),
-            proxies: RefCell::default(),
-            picks: RefCell::new(shared.streams.stream(&format!("{name}/picks"))),
-            keys: RefCell::new(shared.streams.key_stream(&format!("{name}/keys"))),
+            core: RefCell::new(Agent::new(shared.scenario.client.agent(), picker)),
+            vault: RefCell::new(Vault::new(shared.streams.key_stream(&format!("{name}/keys")))),
+            links: RefCell::default(),
+            own: RefCell::default(),
+            timer: RefCell::default(),
             shared,
         };
         Self { inner: Rc::new(inner) }
@@ -98,393 +82,309 @@ impl Agent {
             for is_a in [true, false] {
                 if conversation.ends(is_a).0 == self.inner.user {
                     let due = sends.remove(&(conversation.id, is_a)).unwrap_or_default();
-                    let (agent, conversation) = (self.clone(), *conversation);
-                    self.inner.world.spawn(async move { agent.converse(conversation, is_a, due).await });
+                    let (client, conversation) = (self.clone(), *conversation);
+                    self.inner.world.spawn(async move { client.converse(conversation, is_a, due).await });
                 }
             }
         }
     }
 
     async fn converse(&self, conversation: Conversation, is_a: bool, sends: Vec<Send>) {
-        let side = Rc::new(Side {
-            conversation,
-            is_a,
-            outbox: RefCell::default(),
-            due: Default::default(),
-            confirmed: Default::default(),
-        });
-        let spread = {
-            let name = format!("conversation/{}/spread", conversation.id.0);
-            below(&mut self.inner.shared.streams.stream(&name), SETUP_SPREAD_NS)
-        };
-        self.inner.world.sleep(spread).await;
+        let shared = &self.inner.shared;
+        let contact = ContactNo(conversation.id.0);
         if is_a {
-            let address = self.make_queue(&side, None).await;
-            self.inner.shared.invite(conversation.id, address);
+            let name = format!("conversation/{}/spread", conversation.id.0);
+            let spread = below(&mut shared.streams.stream(&name), SETUP_SPREAD_NS);
+            self.inner.world.sleep(spread).await;
+            self.act(|agent, now| agent.invite(contact, now));
         } else {
-            self.join(&side).await;
+            let Some(invitation) = shared.invitation(conversation.id) else { return };
+            let Ok(invitation) = invitation.await else { return };
+            let Some(router) = shared.router_of(&invitation.router) else {
+                return self.give_up("was invited to an unknown router");
+            };
+            let address = self.inner.vault.borrow_mut().learn(RouterNo(router.0), invitation);
+            self.act(|agent, now| agent.join(contact, address, now));
         }
-        let Some(begun) = self.inner.shared.sending_begun().await else { return };
+        let Some(begun) = shared.sending_begun().await else { return };
         for send in sends {
             let at = begun + send.at_ns;
             self.inner.world.sleep(at.saturating_sub(elapsed())).await;
-            self.send_message(&side, &send).await;
+            shared.message_taken(self.key(contact, true, send.seq), elapsed());
+            self.act(|agent, now| agent.send(contact, send.seq, send.body_len, now));
         }
     }
 
-    /// Makes the queue that a side receives on and returns its address. `used` is the connection's other queue's router.
-    async fn make_queue(&self, side: &Rc<Side>, used: Option<RouterIdx>) -> QueueAddress {
-        let used: Vec<_> = used.into_iter().collect();
-        let policy = self.inner.shared.policy;
-        loop {
-            let router =
-                pick(policy, &self.inner.routers.storage, &used, &mut *self.inner.picks.borrow_mut());
-            let made = match router {
-                Some(router) => self.new_queue(side, router).await.map(|address| (router, address)),
-                None => return self.give_up("has no router to make a queue on").await,
-            };
-            match made {
-                Ok((_, address)) => return address,
-                Err(error) if error.is_temporary() => self.inner.world.sleep(BACKOFF.0).await,
-                Err(error) => return self.give_up(&format!("can't make a queue: {error}")).await,
-            }
-        }
+    /// Which message: one of the user's own, or one from the contact.
+    fn key(&self, contact: ContactNo, own: bool, seq: u32) -> MessageKey {
+        let id = ConversationId(contact.0);
+        let conversation = self.inner.shared.plan.population.conversation(id);
+        let is_a = conversation.is_some_and(|conversation| conversation.a == self.inner.user);
+        MessageKey { conversation: id, from_a: is_a == own, seq }
     }
 
-    /// Ends the run with what went wrong; never returns.
-    async fn give_up<T>(&self, what: &str) -> T {
+    /// Ends the run with what went wrong.
+    fn give_up(&self, what: &str) {
         self.inner.shared.fail(format!("user {} {what}", self.inner.user.0));
-        std::future::pending().await
     }
 
-    async fn new_queue(&self, side: &Rc<Side>, router: RouterIdx) -> Result<QueueAddress, SessionError> {
-        let (key, dh, end_key) = {
-            let mut rng = self.inner.keys.borrow_mut();
-            let key = AuthSecretKey::generate(KeyType::Ed25519, &mut *rng);
-            (key, X25519Secret::generate(&mut *rng), X25519Secret::generate(&mut *rng))
-        };
-        let new = NewQueue::messaging(key.public(), dh.public());
-        let session = self.session(router).await?;
-        let command = Command::New(Box::new(new));
-        let Response::Ids(ids) = session.request(EntityId::EMPTY, &command, Some(&key)).await? else {
-            return Err(SessionError::Unexpected);
-        };
-        let (Some(address), conversation) = (self.inner.shared.address(router), &side.conversation) else {
-            return Err(SessionError::Unexpected);
-        };
-        self.inner.shared.queue_made(
-            conversation,
-            side.is_a,
-            router,
-            ids.recipient.clone(),
-            ids.sender.clone(),
-        );
-        let address = QueueAddress {
-            router: address,
-            sender_id: ids.sender,
-            versions: CLIENT_VERSIONS,
-            dh_key: end_key.public(),
-            mode: Some(QueueMode::Messaging),
-        };
-        let inbox = Inbox {
-            recipient: ids.recipient.clone(),
-            key,
-            router_secret: dh.dh(&ids.dh_key),
-            end_key,
-            end_secret: RefCell::default(),
-        };
-        let mut inboxes = self.inner.inboxes.borrow_mut();
-        inboxes.insert((router, ids.recipient), (Rc::clone(side), Rc::new(inbox)));
-        Ok(address)
+    /// Has the agent do something, and does what it wants.
+    fn act(&self, act: impl FnOnce(&mut Agent<Picker>, u64)) {
+        act(&mut self.inner.core.borrow_mut(), elapsed());
+        self.serve();
     }
 
-    /// The joiner's part of the set-up.
-    async fn join(&self, side: &Rc<Side>) {
-        let Some(invitation) = self.inner.shared.invitation(side.conversation.id) else { return };
-        let Ok(invitation) = invitation.await else { return };
-        let used = self.inner.shared.router_of(&invitation.router);
-        self.connect_outbox(side, &invitation).await;
-        let reply = self.make_queue(side, used).await;
-        self.send_content(side, &Content::Join(Box::new(reply))).await;
-    }
-
-    /// Secures the queue of an address and keeps it as what the side sends to.
-    async fn connect_outbox(&self, side: &Side, address: &QueueAddress) {
-        let Some(router) = self.inner.shared.router_of(&address.router) else {
-            return self.give_up("was invited to an unknown router").await;
-        };
-        let outbox = {
-            let mut rng = self.inner.keys.borrow_mut();
-            // Senders authorize with deniable authenticators (AU-4).
-            let key = AuthSecretKey::generate(KeyType::X25519, &mut *rng);
-            let end = X25519Secret::generate(&mut *rng);
-            Outbox {
-                router,
-                sender: address.sender_id.clone(),
-                key,
-                end_secret: end.dh(&address.dh_key),
-                end_public: end.public(),
-            }
-        };
-        let command = Command::SKey(outbox.key.public());
-        self.send_through_proxy(side, &outbox, &command).await;
-        *side.outbox.borrow_mut() = Some(outbox);
-    }
-
-    async fn send_content(&self, side: &Side, content: &Content) -> Option<RouterIdx> {
-        let outbox = side.outbox.borrow().clone()?;
-        let body = content.seal(&outbox, &mut *self.inner.keys.borrow_mut())?;
-        let command = Command::Send { flags: MsgFlags { notification: true }, body };
-        Some(self.send_through_proxy(side, &outbox, &command).await)
-    }
-
-    async fn send_message(&self, side: &Side, send: &Send) {
-        let key = MessageKey { conversation: send.conversation, from_a: send.from_a, seq: send.seq };
-        self.inner.shared.message_taken(key, elapsed());
-        let body = self.inner.shared.body(key, send.body_len);
-        match self.send_content(side, &Content::Message(send.seq, body)).await {
-            Some(proxy) => self.inner.shared.message_accepted(key, proxy),
-            None => self.give_up(&format!("can't send {key}")).await,
-        }
-    }
-
-    /// Has a command delivered through the proxy of the destination's session, however often it takes. Returns the proxy
-    /// that the command was accepted through.
-    async fn send_through_proxy(&self, side: &Side, outbox: &Outbox, command: &Command) -> RouterIdx {
-        let (conversation, destination) = (side.conversation.id, outbox.router);
-        let mut wait = BACKOFF.0;
+    /// Does what the agent wants, and waits for its next timeout.
+    fn serve(&self) {
         loop {
-            let Some(proxy) = self.proxy_for(destination) else {
-                return self.give_up("has no proxy to send through").await;
-            };
-            self.inner.shared.proxy_used(conversation, side.is_a, proxy);
-            let error = match self.forward(proxy, outbox, command).await {
-                Ok(()) => return proxy,
-                Err(error) => error,
-            };
-            self.inner.shared.count(|counts| counts.repeated_sends += 1);
-            if !error.is_temporary() {
-                return self.give_up(&format!("was refused: {error}")).await;
-            }
-            match error {
-                SessionError::Router(SmpError::Quota) => {
-                    self.inner.shared.count(|counts| counts.quota += 1);
-                }
-                // The relay's session is gone, the proxy is not: ask it for another.
-                SessionError::Router(SmpError::Proxy(ProxyError::NoSession)) => {
-                    self.forget_relay(proxy, destination).await;
-                    continue;
-                }
-                // The proxy could not reach the relay: another may.
-                SessionError::Router(_) => {
-                    self.forget_relay(proxy, destination).await;
-                    self.inner.proxies.borrow_mut().session_ended(self.inner.user, destination);
-                }
-                // With the proxy's session end the choices of all destinations behind it.
-                _ => self.inner.proxies.borrow_mut().proxy_session_ended(self.inner.user, proxy),
-            }
-            let jitter = below(&mut *self.inner.picks.borrow_mut(), wait / 4);
-            self.inner.world.sleep(wait + jitter).await;
-            wait = (wait * 2).min(BACKOFF.1);
+            let output = self.inner.core.borrow_mut().poll();
+            let Some(output) = output else { break };
+            self.output(output);
         }
-    }
-
-    fn proxy_for(&self, destination: RouterIdx) -> Option<RouterIdx> {
-        self.inner.proxies.borrow_mut().proxy(
-            self.inner.shared.policy,
-            self.inner.user,
-            &self.inner.routers.proxy,
-            destination,
-            &mut *self.inner.picks.borrow_mut(),
-        )
-    }
-
-    async fn forward(
-        &self,
-        proxy: RouterIdx,
-        outbox: &Outbox,
-        command: &Command,
-    ) -> Result<(), SessionError> {
-        let session = self.session(proxy).await?;
-        let relay = self.relay(proxy, outbox.router, &session).await?;
-        let answer = session.forward(&relay, outbox.sender.clone(), command, Some(&outbox.key)).await;
-        if matches!(answer, Err(SessionError::Timeout)) {
-            session.close();
-        }
-        match answer? {
-            Response::Ok => Ok(()),
-            _ => Err(SessionError::Unexpected),
-        }
-    }
-
-    fn slot(&self, router: RouterIdx) -> Rc<Slot> {
-        Rc::clone(self.inner.slots.borrow_mut().entry(router).or_default())
-    }
-
-    async fn relay(
-        &self,
-        proxy: RouterIdx,
-        destination: RouterIdx,
-        session: &Session<SimWorld>,
-    ) -> Result<Relay, SessionError> {
-        let slot = self.slot(proxy);
-        let mut relays = slot.relays.lock().await;
-        if let Some(relay) = relays.get(&destination) {
-            return Ok(relay.clone());
-        }
-        let address = self.inner.shared.address(destination).ok_or(SessionError::Unexpected)?;
-        let relay = session.relay(&address, None).await?;
-        relays.insert(destination, relay.clone());
-        Ok(relay)
-    }
-
-    async fn forget_relay(&self, proxy: RouterIdx, destination: RouterIdx) {
-        self.slot(proxy).relays.lock().await.remove(&destination);
-    }
-
-    /// The session with a router: the open one, or a new one.
-    async fn session(&self, router: RouterIdx) -> Result<Session<SimWorld>, SessionError> {
-        let slot = self.slot(router);
-        let mut current = slot.session.lock().await;
-        if let Some(session) = current.as_ref().filter(|session| !session.is_closed()) {
-            return Ok(session.clone());
-        }
-        let address = self.inner.shared.address(router).ok_or(SessionError::Unexpected)?;
-        let (session, events) =
-            Session::connect(self.inner.world.clone(), &address, SUPPORTED, TIMEOUT).await?;
-        self.inner.shared.count(|counts| counts.sessions += 1);
-        slot.relays.lock().await.clear();
-        *current = Some(session.clone());
-        let (agent, listening) = (self.clone(), session.clone());
-        self.inner.world.spawn(async move { agent.listen(router, &listening, events).await });
-        Ok(session)
-    }
-
-    /// Takes a session's events until it ends, then subscribes to its queues again.
-    async fn listen(
-        &self,
-        router: RouterIdx,
-        session: &Session<SimWorld>,
-        mut events: mpsc::Receiver<Event>,
-    ) {
-        loop {
-            let event = tokio::select! {
-                biased;
-                event = events.recv() => event,
-                () = self.inner.world.sleep(PING_INTERVAL) => {
-                    if session.request(EntityId::EMPTY, &Command::Ping, None).await.is_err() {
-                        session.close();
-                        break;
-                    }
-                    continue;
-                }
-            };
-            match event {
-                Some((entity, Response::Msg { id, body })) => {
-                    let (agent, session) = (self.clone(), session.clone());
-                    self.inner.world.spawn(async move {
-                        agent.receive(router, &session, entity, id, body).await;
-                    });
-                }
-                Some(_) => {}
-                None => break,
-            }
-        }
-        self.subscribe_again(router).await;
-    }
-
-    async fn subscribe_again(&self, router: RouterIdx) {
-        let inboxes: Vec<Rc<Inbox>> = {
-            let inboxes = self.inner.inboxes.borrow();
-            inboxes
-                .iter()
-                .filter(|((at, _), _)| *at == router)
-                .map(|(_, (_, inbox))| Rc::clone(inbox))
-                .collect()
-        };
-        if inboxes.is_empty() {
+        let due = self.inner.core.borrow().next_timeout();
+        let Some(due) = due else { return };
+        if self.inner.timer.borrow().is_some_and(|timer| timer <= due) {
             return;
         }
-        self.inner.shared.count(|counts| counts.resubscribed += 1);
-        let mut wait = BACKOFF.0;
-        loop {
-            self.inner.world.sleep(wait).await;
-            if self.subscribe(router, &inboxes).await.is_ok() {
-                return;
+        *self.inner.timer.borrow_mut() = Some(due);
+        let client = self.clone();
+        self.inner.world.spawn(async move {
+            client.inner.world.sleep(due.saturating_sub(elapsed())).await;
+            // Another may be waited for since.
+            if *client.inner.timer.borrow() == Some(due) {
+                *client.inner.timer.borrow_mut() = None;
+                client.act(|agent, now| agent.timeout(now.max(due)));
             }
-            wait = (wait * 2).min(BACKOFF.1);
-        }
+        });
     }
 
-    async fn subscribe(&self, router: RouterIdx, inboxes: &[Rc<Inbox>]) -> Result<(), SessionError> {
-        let session = self.session(router).await?;
-        for inbox in inboxes {
-            session.request(inbox.recipient.clone(), &Command::Sub, Some(&inbox.key)).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes a message and acknowledges it; the answer may be the next one.
-    async fn receive(
-        &self,
-        router: RouterIdx,
-        session: &Session<SimWorld>,
-        entity: EntityId,
-        mut id: MsgId,
-        mut body: Vec<u8>,
-    ) {
-        loop {
-            let found = self.inner.inboxes.borrow().get(&(router, entity.clone())).cloned();
-            let Some((side, inbox)) = found else { return };
-            match MessageBody::open(&inbox.router_secret, &id, &body) {
-                Ok(MessageBody::Message { body, .. }) => self.take(&side, &inbox, &body).await,
-                Ok(MessageBody::Quota { .. }) => self.inner.shared.count(|counts| counts.quota += 1),
-                Err(error) => {
-                    return self.give_up(&format!("got a message that does not decrypt: {error}")).await;
+    fn output(&self, output: Output) {
+        let shared = &self.inner.shared;
+        let conversation =
+            |contact: ContactNo| shared.plan.population.conversation(ConversationId(contact.0));
+        match output {
+            Output::Connect { link, router } => {
+                self.inner.links.borrow_mut().insert(link, Line::default());
+                let client = self.clone();
+                self.inner.world.spawn(async move { client.connect(link, RouterIdx(router.0)).await });
+            }
+            Output::Close(link) => {
+                let line = self.inner.links.borrow_mut().remove(&link);
+                if let Some(session) = line.and_then(|line| line.session) {
+                    session.close();
                 }
             }
-            // Without an answer the message comes again with the next subscription, and is recognised then.
-            match session.request(entity.clone(), &Command::Ack(id), Some(&inbox.key)).await {
-                Ok(Response::Msg { id: next, body: content }) => (id, body) = (next, content),
-                Ok(_) | Err(_) => return,
+            Output::Ask { link, requests } => {
+                for (number, request) in requests {
+                    let client = self.clone();
+                    self.inner.world.spawn(async move { client.ask(link, number, request).await });
+                }
+            }
+            Output::Invitation(contact, address) => {
+                let own = self.inner.own.borrow().get(&address.sender).cloned();
+                if let Some(own) = own {
+                    shared.invite(ConversationId(contact.0), own);
+                }
+            }
+            Output::QueueMade { contact, address, recipient } => {
+                let router = RouterIdx(address.router.0);
+                let (Some(known), Some(conversation)) = (shared.address(router), conversation(contact))
+                else {
+                    return;
+                };
+                let sender = address.sender.clone();
+                let own = self.inner.vault.borrow_mut().assign(&recipient, contact, known, sender.clone());
+                if let Some(own) = own {
+                    self.inner.own.borrow_mut().insert(sender.clone(), own);
+                }
+                let for_a = conversation.a == self.inner.user;
+                shared.queue_made(conversation, for_a, router, recipient, sender);
+            }
+            Output::Established(_) => shared.side_established(),
+            Output::Accepted { contact, number, proxy } => {
+                shared.message_accepted(self.key(contact, true, number), RouterIdx(proxy.0));
+            }
+            Output::Received { contact, number } => {
+                shared.message_received(self.key(contact, false, number), elapsed());
+            }
+            Output::Receipt { .. } => shared.count(|counts| counts.receipts += 1),
+            Output::Noted(noted) => self.note(noted),
+            Output::Failed(contact, failure) => {
+                self.give_up(&format!("with conversation {}: {failure}", contact.0));
             }
         }
     }
 
-    async fn take(&self, side: &Rc<Side>, inbox: &Inbox, body: &[u8]) {
-        let Some(content) = Content::open(inbox, body) else {
-            return self.give_up("got an envelope that does not open").await;
+    fn note(&self, noted: Noted) {
+        let shared = &self.inner.shared;
+        match noted {
+            Noted::Proxy(contact, proxy) => {
+                let from_a = self.key(contact, true, 0).from_a;
+                shared.proxy_used(ConversationId(contact.0), from_a, RouterIdx(proxy.0));
+            }
+            noted => shared.count(|counts| counts.note(noted)),
+        }
+    }
+
+    async fn connect(&self, link: LinkNo, router: RouterIdx) {
+        let shared = &self.inner.shared;
+        let Some(address) = shared.address(router) else { return };
+        shared.count(|counts| counts.sessions += 1);
+        // The agent's own timeouts come first; these are longer.
+        let config = shared.scenario.client.agent();
+        let patience = 2 * config.connect_timeout.max(config.request_timeout);
+        match Session::connect(self.inner.world.clone(), &address, SUPPORTED, patience).await {
+            Ok((session, events)) => {
+                let wanted = match self.inner.links.borrow_mut().get_mut(&link) {
+                    Some(line) => {
+                        line.session = Some(session.clone());
+                        true
+                    }
+                    None => false,
+                };
+                if !wanted {
+                    return session.close();
+                }
+                self.act(|agent, now| agent.connected(link, now));
+                self.listen(link, events).await;
+                self.closed(link);
+            }
+            Err(_) => self.closed(link),
+        }
+    }
+
+    fn closed(&self, link: LinkNo) {
+        if self.inner.links.borrow_mut().remove(&link).is_some() {
+            self.act(|agent, now| agent.link_closed(link, now));
+        }
+    }
+
+    /// Takes a session's events until it ends.
+    async fn listen(&self, link: LinkNo, mut events: mpsc::Receiver<Event>) {
+        while let Some((entity, response)) = events.recv().await {
+            if let Response::Msg { id, body } = response
+                && let Some(delivery) = self.delivery(&entity, id, &body)
+            {
+                self.act(|agent, now| agent.message(link, entity, delivery, now));
+            }
+        }
+    }
+
+    /// A message as the agent takes it: decrypted, and compared with what was sent.
+    fn delivery(&self, recipient: &EntityId, id: MsgId, body: &[u8]) -> Option<Delivery> {
+        let shared = &self.inner.shared;
+        let router = |address: &_| shared.router_of(address).map(|router| RouterNo(router.0));
+        let opened = self.inner.vault.borrow_mut().open(recipient, &id, body, router);
+        let Some(opened) = opened else {
+            self.give_up("got a message that does not open");
+            return None;
         };
-        match content {
-            Content::Join(address) => {
-                if side.is_a && !side.confirmed.replace(true) {
-                    // Confirming takes round trips to other routers; the message is acknowledged meanwhile.
-                    let (agent, side) = (self.clone(), Rc::clone(side));
-                    self.inner.world.spawn(async move {
-                        agent.connect_outbox(&side, &address).await;
-                        agent.send_content(&side, &Content::Accept).await;
-                    });
-                }
-            }
-            Content::Accept => {
-                if !side.is_a && !side.confirmed.replace(true) {
-                    self.inner.shared.conversation_established();
-                }
-            }
-            Content::Message(number, body) => {
-                let key = MessageKey { conversation: side.conversation.id, from_a: !side.is_a, seq: number };
-                let due = side.due.get();
-                if number < due {
-                    self.inner.shared.count(|counts| counts.duplicates += 1);
-                } else if number > due {
-                    self.give_up::<()>(&format!("got {key} when #{due} was due")).await;
-                } else if body != self.inner.shared.body(key, u32::try_from(body.len()).unwrap_or(u32::MAX)) {
-                    self.give_up::<()>(&format!("got {key} with another body than was sent")).await;
-                } else {
-                    side.due.set(due + 1);
-                    self.inner.shared.message_received(key, elapsed());
-                }
+        let Some(opened) = opened else { return Some(Delivery { id, content: None }) };
+        if let (Some(contact), Content::Message { number, length }) = (opened.contact, &opened.content) {
+            let key = self.key(contact, false, *number);
+            if opened.text != shared.body(key, *length) {
+                self.give_up(&format!("got {key} with another body than was sent"));
             }
         }
+        Some(Delivery { id, content: Some(opened.content) })
+    }
+
+    /// Makes a request, and tells the agent what it is answered.
+    async fn ask(&self, link: LinkNo, number: RequestNo, request: Request) {
+        let session = self.inner.links.borrow().get(&link).and_then(|line| line.session.clone());
+        let Some(session) = session else { return };
+        let answer = match self.answer(link, &session, request).await {
+            Ok(answer) => answer,
+            Err(SessionError::Router(error)) => Answer::Refused(error),
+            // The session's end, or its silence, is the agent's to notice.
+            Err(SessionError::Closed | SessionError::Timeout | SessionError::Tls(_)) => return,
+            Err(error) => return self.give_up(&format!("asked in vain: {error}")),
+        };
+        self.act(|agent, now| agent.answered(link, number, answer, now));
+    }
+
+    async fn answer(
+        &self,
+        link: LinkNo,
+        session: &Session<SimWorld>,
+        request: Request,
+    ) -> Result<Answer, SessionError> {
+        let vault = &self.inner.vault;
+        match request {
+            Request::New => {
+                let (new, keys) = vault.borrow_mut().new_queue();
+                let key = keys.key();
+                let command = Command::New(Box::new(new));
+                match session.request(EntityId::EMPTY, &command, Some(&key)).await? {
+                    Response::Ids(ids) => {
+                        vault.borrow_mut().queue_made(&ids, keys);
+                        Ok(Answer::Made { recipient: ids.recipient, sender: ids.sender })
+                    }
+                    _ => Err(SessionError::Unexpected),
+                }
+            }
+            Request::Subscribe(queue) => {
+                let key = vault.borrow().recipient_key(&queue);
+                session.request(queue, &Command::Sub, key.as_ref()).await?;
+                Ok(Answer::Done)
+            }
+            Request::Acknowledge(queue, id) => {
+                let key = vault.borrow().recipient_key(&queue);
+                match session.request(queue.clone(), &Command::Ack(id), key.as_ref()).await? {
+                    Response::Msg { id, body } => {
+                        let delivery = self.delivery(&queue, id, &body);
+                        delivery.map(Answer::Next).ok_or(SessionError::Unexpected)
+                    }
+                    _ => Ok(Answer::Done),
+                }
+            }
+            Request::Ping => {
+                session.request(EntityId::EMPTY, &Command::Ping, None).await?;
+                Ok(Answer::Done)
+            }
+            Request::Relay(router) => {
+                let address =
+                    self.inner.shared.address(RouterIdx(router.0)).ok_or(SessionError::Unexpected)?;
+                let relay = session.relay(&address, None).await?;
+                let name = relay.session_entity().map_err(|_| SessionError::Unexpected)?;
+                if let Some(line) = self.inner.links.borrow_mut().get_mut(&link) {
+                    line.relays.insert(name.clone(), relay);
+                }
+                Ok(Answer::Relay(name))
+            }
+            Request::Secure { relay, to } => {
+                let key = vault.borrow_mut().sender_key(&to).ok_or(SessionError::Unexpected)?;
+                let command = Command::SKey(key.public());
+                let relay = self.relay(link, &relay)?;
+                session.forward(&relay, to.sender, &command, Some(&key)).await?;
+                Ok(Answer::Done)
+            }
+            Request::Send { contact, relay, to, content } => {
+                let (reply, text) = self.enclosed(contact, &content);
+                let body = vault.borrow_mut().seal(&to, &content, reply.as_ref(), &text);
+                let key = vault.borrow_mut().sender_key(&to);
+                let (Some(body), Some(key)) = (body, key) else { return Err(SessionError::Unexpected) };
+                let command = Command::Send { flags: MsgFlags { notification: true }, body };
+                let relay = self.relay(link, &relay)?;
+                session.forward(&relay, to.sender, &command, Some(&key)).await?;
+                Ok(Answer::Done)
+            }
+        }
+    }
+
+    /// What goes with a content: the address of the reply queue, or the message's text.
+    fn enclosed(&self, contact: ContactNo, content: &Content) -> (Option<QueueAddress>, Vec<u8>) {
+        match content {
+            Content::Join(reply) => (self.inner.own.borrow().get(&reply.sender).cloned(), Vec::new()),
+            Content::Message { number, length } => {
+                (None, self.inner.shared.body(self.key(contact, true, *number), *length))
+            }
+            _ => (None, Vec::new()),
+        }
+    }
+
+    fn relay(&self, link: LinkNo, name: &EntityId) -> Result<Relay, SessionError> {
+        let links = self.inner.links.borrow();
+        links.get(&link).and_then(|line| line.relays.get(name)).cloned().ok_or(SessionError::Closed)
     }
 }

@@ -7,12 +7,12 @@
 //! | module | what it does |
 //! |---|---|
 //! | `world` | sockets, time and randomness of one simulated party |
-//! | `agent` | a user's client: sessions, subscriptions, sending through proxies |
-//! | `conversation` | setting up a conversation and what its messages carry |
+//! | `agent` | a user's client: the agent's core over sessions with TLS |
+//! | `vault` | its keys, and what its messages carry |
 
 mod agent;
-mod conversation;
 mod shared;
+mod vault;
 mod world;
 
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use sxlab_node::router::RouterNode;
 use sxlab_node::tls::{Acceptor, SMP_ALPN};
 use sxlab_protocol::smp::router::{QueueStore, RouterConfig};
 
-use self::agent::Agent;
+use self::agent::Client;
 use self::shared::Shared;
 use self::world::SimWorld;
 use super::faults::{FaultStep, Faults};
@@ -150,7 +150,7 @@ fn add_region(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, region: RegionIdx
         .collect();
     let shared = Rc::clone(shared);
     sim.host(host_of(&shared.scenario, place), move || {
-        let agents: Vec<_> = users.iter().map(|&user| Agent::new(Rc::clone(&shared), user, place)).collect();
+        let agents: Vec<_> = users.iter().map(|&user| Client::new(Rc::clone(&shared), user, place)).collect();
         async move {
             for agent in agents {
                 agent.start();

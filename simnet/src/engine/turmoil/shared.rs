@@ -34,7 +34,7 @@ pub(super) struct Shared {
     invitations: RefCell<Vec<Invitation>>,
     connections: RefCell<BTreeMap<SocketAddr, (String, Place)>>,
     begin: watch::Sender<Option<u64>>,
-    established: Cell<usize>,
+    sides_established: Cell<usize>,
     failure: RefCell<Option<String>>,
     log: RefCell<Log>,
     links: RefCell<BTreeMap<(Place, Place), VantageId>>,
@@ -106,7 +106,7 @@ impl Shared {
             invitations: RefCell::new(invitations),
             connections: RefCell::default(),
             begin: watch::Sender::new(None),
-            established: Cell::new(0),
+            sides_established: Cell::new(0),
             failure: RefCell::default(),
             log: RefCell::new(Log::of_routers(&scenario.network)),
             links: RefCell::default(),
@@ -182,7 +182,7 @@ impl Shared {
     }
 
     pub(super) fn established(&self) -> usize {
-        self.established.get()
+        self.sides_established.get() / 2
     }
 
     pub(super) fn delivered(&self) -> usize {
@@ -271,8 +271,9 @@ impl Shared {
         }
     }
 
-    pub(super) fn conversation_established(&self) {
-        self.established.set(self.established.get() + 1);
+    /// One of a conversation's sides can send.
+    pub(super) fn side_established(&self) {
+        self.sides_established.set(self.sides_established.get() + 1);
     }
 
     pub(super) fn message_taken(&self, key: MessageKey, at_ns: u64) {

@@ -1,0 +1,236 @@
+//! What a user's client keeps of keys, and what travels end to end under them.
+//!
+//! The envelopes and their sizes are the protocol's. What is inside is this engine's own short form, in place of the
+//! agent's ratchet: nobody but the two ends sees it.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha20Rng;
+use sxlab_protocol::agent::{Address, ContactNo, Content, RouterNo};
+use sxlab_protocol::crypto::boxes::random_nonce;
+use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, SharedSecret, X25519Public, X25519Secret};
+use sxlab_protocol::smp::command::{NewQueue, QueueRequest};
+use sxlab_protocol::smp::envelope::{ClientMessage, Envelope, MessageBody};
+use sxlab_protocol::smp::response::QueueIds;
+use sxlab_protocol::wire::{
+    CLIENT_VERSIONS, EntityId, MsgId, QueueAddress, QueueMode, Reader, RouterAddress,
+};
+
+/// A user's keys.
+pub(super) struct Vault {
+    rng: ChaCha20Rng,
+    /// By recipient id.
+    inboxes: BTreeMap<EntityId, Inbox>,
+    outboxes: BTreeMap<(RouterNo, EntityId), Outbox>,
+    /// Queues of contacts as their addresses said.
+    addresses: BTreeMap<(RouterNo, EntityId), QueueAddress>,
+}
+
+/// Keys of a queue that is being made.
+pub(super) struct NewKeys {
+    key: AuthSecretKey,
+    dh: X25519Secret,
+    end: X25519Secret,
+}
+
+impl NewKeys {
+    /// Authorizes the command that makes the queue.
+    pub(super) fn key(&self) -> AuthSecretKey {
+        self.key.clone()
+    }
+}
+
+/// A queue that the user receives on.
+struct Inbox {
+    /// From whom, once the agent said so.
+    contact: Option<ContactNo>,
+    /// Authorizes the recipient's commands.
+    key: AuthSecretKey,
+    /// Between the user and the router.
+    router_secret: SharedSecret,
+    /// For the end-to-end layer: the user's key, and the secret once the sender's key came.
+    end_key: X25519Secret,
+    end_secret: Option<SharedSecret>,
+}
+
+/// A queue that the user sends to.
+struct Outbox {
+    /// Authorizes the sender's commands.
+    key: AuthSecretKey,
+    /// The end-to-end secret, and the key that tells the recipient about it.
+    end_secret: SharedSecret,
+    end_public: X25519Public,
+}
+
+/// What came out of a message.
+pub(super) struct Opened {
+    /// From whom.
+    pub(super) contact: Option<ContactNo>,
+    pub(super) content: Content,
+    /// A message's text.
+    pub(super) text: Vec<u8>,
+}
+
+impl Vault {
+    pub(super) fn new(rng: ChaCha20Rng) -> Self {
+        Self { rng, inboxes: BTreeMap::new(), outboxes: BTreeMap::new(), addresses: BTreeMap::new() }
+    }
+
+    /// The command that makes a queue, and its keys.
+    pub(super) fn new_queue(&mut self) -> (NewQueue, NewKeys) {
+        let keys = NewKeys {
+            key: AuthSecretKey::generate(KeyType::Ed25519, &mut self.rng),
+            dh: X25519Secret::generate(&mut self.rng),
+            end: X25519Secret::generate(&mut self.rng),
+        };
+        let new = NewQueue {
+            auth_key: keys.key.public(),
+            dh_key: keys.dh.public(),
+            password: None,
+            subscribe: true,
+            queue: QueueRequest::Messaging(None),
+            notifier: None,
+        };
+        (new, keys)
+    }
+
+    /// Keeps the keys of a queue that was made.
+    pub(super) fn queue_made(&mut self, ids: &QueueIds, keys: NewKeys) {
+        let inbox = Inbox {
+            contact: None,
+            key: keys.key,
+            router_secret: keys.dh.dh(&ids.dh_key),
+            end_key: keys.end,
+            end_secret: None,
+        };
+        self.inboxes.insert(ids.recipient.clone(), inbox);
+    }
+
+    /// Whom the queue is to receive from; the address to give away.
+    pub(super) fn assign(
+        &mut self,
+        recipient: &EntityId,
+        contact: ContactNo,
+        router: RouterAddress,
+        sender: EntityId,
+    ) -> Option<QueueAddress> {
+        let inbox = self.inboxes.get_mut(recipient)?;
+        inbox.contact = Some(contact);
+        Some(QueueAddress {
+            router,
+            sender_id: sender,
+            versions: CLIENT_VERSIONS,
+            dh_key: inbox.end_key.public(),
+            mode: Some(QueueMode::Messaging),
+        })
+    }
+
+    /// Authorizes commands on the user's own queue.
+    pub(super) fn recipient_key(&self, recipient: &EntityId) -> Option<AuthSecretKey> {
+        self.inboxes.get(recipient).map(|inbox| inbox.key.clone())
+    }
+
+    /// Learns a contact's queue.
+    pub(super) fn learn(&mut self, router: RouterNo, address: QueueAddress) -> Address {
+        let sender = address.sender_id.clone();
+        self.addresses.insert((router, sender.clone()), address);
+        Address { router, sender }
+    }
+
+    /// The keys for a contact's queue, made when they are first asked for.
+    fn outbox(&mut self, to: &Address) -> Option<&Outbox> {
+        let place = (to.router, to.sender.clone());
+        if !self.outboxes.contains_key(&place) {
+            let address = self.addresses.get(&place)?;
+            // Senders authorize with deniable authenticators (AU-4).
+            let key = AuthSecretKey::generate(KeyType::X25519, &mut self.rng);
+            let end = X25519Secret::generate(&mut self.rng);
+            let outbox = Outbox { key, end_secret: end.dh(&address.dh_key), end_public: end.public() };
+            self.outboxes.insert(place.clone(), outbox);
+        }
+        self.outboxes.get(&place)
+    }
+
+    /// Authorizes commands on a contact's queue.
+    pub(super) fn sender_key(&mut self, to: &Address) -> Option<AuthSecretKey> {
+        self.outbox(to).map(|outbox| outbox.key.clone())
+    }
+
+    /// The body of the SEND that carries this, with the reply queue's address or the text that belong to it.
+    pub(super) fn seal(
+        &mut self,
+        to: &Address,
+        content: &Content,
+        reply: Option<&QueueAddress>,
+        text: &[u8],
+    ) -> Option<Vec<u8>> {
+        let nonce = random_nonce(&mut self.rng);
+        let outbox = self.outbox(to)?;
+        let key = content.is_confirmation().then_some(outbox.end_public);
+        let message = ClientMessage { sender_key: None, body: encode(content, reply, text)? };
+        let envelope = Envelope::seal(CLIENT_VERSIONS.max, key, &outbox.end_secret, nonce, &message).ok()?;
+        Some(envelope.encode())
+    }
+
+    /// What a delivered message carries; `Some(None)` for the marker of a full queue. The first one brings the sender's key.
+    pub(super) fn open(
+        &mut self,
+        recipient: &EntityId,
+        id: &MsgId,
+        body: &[u8],
+        router: impl Fn(&RouterAddress) -> Option<RouterNo>,
+    ) -> Option<Option<Opened>> {
+        let inbox = self.inboxes.get_mut(recipient)?;
+        let body = match MessageBody::open(&inbox.router_secret, id, body).ok()? {
+            MessageBody::Message { body, .. } => body,
+            MessageBody::Quota { .. } => return Some(None),
+        };
+        let envelope = Envelope::decode(&body).ok()?;
+        if let Some(key) = &envelope.key {
+            inbox.end_secret = Some(inbox.end_key.dh(key));
+        }
+        let plain = envelope.open(inbox.end_secret.as_ref()?).ok()?.body;
+        let contact = inbox.contact;
+        let mut reader = Reader::new(&plain);
+        let (content, text) = match reader.u8().ok()? {
+            b'J' => {
+                let address = QueueAddress::read(&mut reader).ok()?;
+                let router = router(&address.router)?;
+                (Content::Join(self.learn(router, address)), Vec::new())
+            }
+            b'A' => (Content::Accept, Vec::new()),
+            b'M' => {
+                let number = reader.u32().ok()?;
+                let text = reader.rest().to_vec();
+                let length = u32::try_from(text.len()).ok()?;
+                (Content::Message { number, length }, text)
+            }
+            b'R' => (Content::Receipt(reader.u32().ok()?), Vec::new()),
+            b'C' => (Content::Continue, Vec::new()),
+            _ => return None,
+        };
+        Some(Some(Opened { contact, content, text }))
+    }
+}
+
+fn encode(content: &Content, reply: Option<&QueueAddress>, text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    match content {
+        Content::Join(_) => {
+            out.push(b'J');
+            reply?.put(&mut out).ok()?;
+        }
+        Content::Accept => out.push(b'A'),
+        Content::Message { number, .. } => {
+            out.push(b'M');
+            out.extend_from_slice(&number.to_be_bytes());
+            out.extend_from_slice(text);
+        }
+        Content::Receipt(number) => {
+            out.push(b'R');
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        Content::Continue => out.push(b'C'),
+    }
+    Some(out)
+}

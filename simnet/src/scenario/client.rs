@@ -1,0 +1,83 @@
+//! Checks `[client]`: what every user's agent does.
+
+use serde::Serialize;
+use sxlab_protocol::agent::{AgentConfig, Isolation};
+
+use super::file::File;
+use crate::input::{Checker, InputError};
+
+/// What every user's agent does, where it can be chosen; the defaults are the deployed one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Client {
+    /// How long an answer may take.
+    pub request_timeout_ns: u64,
+    /// After how long without a word from the router a session with subscriptions is tried with PING.
+    pub ping_interval_ns: u64,
+    /// After so many requests without an answer in a row a session is given up,
+    pub ping_count: u32,
+    /// but not before so long after the router's last word.
+    pub recover_window_ns: u64,
+    /// The first wait before something is tried again.
+    pub retry_ns: u64,
+    /// Whether messages are answered by receipts.
+    pub receipts: bool,
+    /// Whether each contact has sessions of its own.
+    pub session_per_contact: bool,
+}
+
+impl Client {
+    /// The agent's configuration.
+    pub(crate) fn agent(&self) -> AgentConfig {
+        let deployed = AgentConfig::default();
+        let mut config = AgentConfig {
+            request_timeout: self.request_timeout_ns,
+            ping_interval: self.ping_interval_ns,
+            ping_count: self.ping_count,
+            recover_window: self.recover_window_ns,
+            receipts: self.receipts,
+            isolation: if self.session_per_contact { Isolation::Contact } else { Isolation::Profile },
+            ..deployed
+        };
+        config.reconnect.initial = self.retry_ns;
+        config.fast.initial = self.retry_ns;
+        config
+    }
+}
+
+/// Checks the table.
+pub(super) fn client(checker: &Checker<'_>, file: &File) -> Result<Client, InputError> {
+    let (table, deployed) = (&file.client, AgentConfig::default());
+    let positive = |key: &str, value: &Option<_>, default: u64| match value {
+        None => Ok(default),
+        Some(value) => checker.positive(key, value),
+    };
+    let session_per_contact = match &table.sessions {
+        None => false,
+        Some(name) => match name.get_ref().as_str() {
+            "profile" => false,
+            "contact" => true,
+            _ => return Err(checker.unknown_name("client.sessions", "mode", name, &["profile", "contact"])),
+        },
+    };
+    let ping_count = match &table.ping_count {
+        None => deployed.ping_count,
+        Some(count) if *count.get_ref() > 0 => *count.get_ref(),
+        Some(count) => return Err(checker.at(count.span(), "client.ping_count", "must be at least 1")),
+    };
+    Ok(Client {
+        request_timeout_ns: positive(
+            "client.request_timeout",
+            &table.request_timeout,
+            deployed.request_timeout,
+        )?,
+        ping_interval_ns: positive("client.ping_interval", &table.ping_interval, deployed.ping_interval)?,
+        ping_count,
+        recover_window_ns: table
+            .recover_window
+            .as_ref()
+            .map_or(deployed.recover_window, |window| window.get_ref().0),
+        retry_ns: positive("client.retry", &table.retry, deployed.fast.initial)?,
+        receipts: table.receipts.unwrap_or(deployed.receipts),
+        session_per_contact,
+    })
+}
