@@ -148,11 +148,12 @@ impl Default for AgentConfig {
 
 /// How routers are picked.
 pub trait Choose {
-    /// The router of a queue, while the connection's other queue is on `used`. `None`: there are no routers.
-    fn storage(&mut self, used: Option<RouterNo>) -> Option<RouterNo>;
+    /// The router of the queue to receive from a contact on, while the contact's other queue is on `used`. `None`: there are
+    /// no routers.
+    fn storage(&mut self, contact: ContactNo, used: Option<RouterNo>) -> Option<RouterNo>;
 
-    /// The proxy to a destination. `None`: there are none.
-    fn proxy(&mut self, destination: RouterNo) -> Option<RouterNo>;
+    /// The proxy to a destination, for all contacts or for one. `None`: there are none.
+    fn proxy(&mut self, destination: RouterNo, owner: Option<ContactNo>) -> Option<RouterNo>;
 }
 
 /// What is asked of a router.

@@ -10,7 +10,9 @@ use crate::wire::EntityId;
 impl<C: Choose> Agent<C> {
     /// Makes the queue to receive from a contact on, while the connection's other queue is on `used`.
     pub(super) fn make_queue(&mut self, contact: ContactNo, used: Option<RouterNo>, now: u64) {
-        let Some(router) = self.choose.storage(used) else { return self.fail(contact, Failure::NoRouter) };
+        let Some(router) = self.choose.storage(contact, used) else {
+            return self.fail(contact, Failure::NoRouter);
+        };
         let peer = (router, self.owner(contact));
         match self.link_with(peer, now) {
             Some(link) if self.links.get(&link).is_some_and(|link| link.open) => {

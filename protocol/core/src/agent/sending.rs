@@ -86,7 +86,7 @@ impl<C: Choose> Agent<C> {
         let proxy = match self.proxies.get(&(destination, owner)) {
             Some(proxy) => *proxy,
             None => {
-                let Some(proxy) = self.choose.proxy(destination) else {
+                let Some(proxy) = self.choose.proxy(destination, owner) else {
                     return self.fail(contact, Failure::NoRouter);
                 };
                 self.proxies.insert((destination, owner), proxy);

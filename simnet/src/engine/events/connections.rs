@@ -12,12 +12,13 @@ use super::heap::{Arrival, Event};
 use super::users::User;
 use crate::network::{Place, RouterIdx, UserIdx};
 
-/// One-way latencies from the first segment of a connection until the client's side of TLS is done,
-const DIALED: u64 = 4;
-/// the router's side,
-const ACCEPTED: u64 = 5;
-/// and the router's hello is at the client.
-const GREETED: u64 = 6;
+/// One-way latencies from the first segment of a connection until the client's side of TLS is done: one less than over real
+/// TCP, as turmoil's connects with its first segment.
+const DIALED: u64 = 3;
+/// The same until the router's side is done,
+const ACCEPTED: u64 = 4;
+/// and until the router's hello is at the client.
+const GREETED: u64 = 5;
 
 /// A connection: a place in the list, and how often that was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +36,7 @@ pub(super) enum Client {
 
 /// Which way something goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     ToRouter,
     ToClient,
 }
@@ -135,7 +136,10 @@ impl Simulation<'_> {
             // As turmoil has it: who can't be reached is known at once.
             self.heap.push(self.now, Event::Network(number, Arrival::Refused));
         } else if start.is_none() {
-            self.heap.push(self.now + 2 * latency, Event::Network(number, Arrival::Refused));
+            // As turmoil has it: nobody answers until the router starts again, which does not know of it.
+            if let Some(site) = self.routers.get_mut(router.index()) {
+                site.unheard.push(number);
+            }
         } else {
             if matches!(client, Client::Proxy(..)) {
                 self.put(number, Way::ToClient, DIALED, Arrival::Dialed);
@@ -149,13 +153,20 @@ impl Simulation<'_> {
     /// Puts something on its way, that takes so many latencies.
     fn put(&mut self, number: ConnectionNo, way: Way, latencies: u64, what: Arrival) {
         let Some(connection) = self.connections.get_mut(number) else { return };
-        let (way, places) = (way as usize, connection.places);
-        let cut = self.cut.contains(&places);
+        let cut = self.cut.contains(&connection.places);
+        let index = way as usize;
+        // The other end of this way; the client's is the first.
+        let there = connection.open.get(1 - index).is_some_and(|open| *open);
         if let (Some(lost), Some(on_the_way)) =
-            (connection.lost.get_mut(way), connection.on_the_way.get_mut(way))
+            (connection.lost.get_mut(index), connection.on_the_way.get_mut(index))
         {
             *lost |= cut;
             if *lost {
+                if !cut && !there {
+                    // Whose end is gone says so, now that it can be asked.
+                    let reset = Event::Network(number, Arrival::Reset(way));
+                    self.heap.push(self.now + 2 * connection.latency, reset);
+                }
                 return;
             }
             *on_the_way += 1;
@@ -194,9 +205,28 @@ impl Simulation<'_> {
         }
     }
 
+    /// What was sent this way is answered by a reset: the other end is gone.
+    fn reset(&mut self, number: ConnectionNo, way: Way) {
+        let side = match way {
+            Way::ToRouter => 0,
+            Way::ToClient => 1,
+        };
+        let open = self.connections.get_mut(number).and_then(|connection| connection.open.get(side).copied());
+        if open == Some(true) {
+            match way {
+                Way::ToRouter => self.client_lost(number),
+                Way::ToClient => self.router_lost(number),
+            }
+            self.left(number, side);
+        }
+    }
+
     /// Something arrives.
     pub(super) fn arrive(&mut self, number: ConnectionNo, what: Arrival) {
         let Some(connection) = self.connections.get_mut(number) else { return };
+        if let Arrival::Reset(way) = what {
+            return self.reset(number, way);
+        }
         let to_router = matches!(what, Arrival::Accept | Arrival::Asked(_) | Arrival::ClosedByClient);
         let way = if to_router { Way::ToRouter } else { Way::ToClient } as usize;
         let refused = matches!(what, Arrival::Refused);
@@ -219,6 +249,7 @@ impl Simulation<'_> {
             Arrival::Dialed => self.dialed(number),
             Arrival::Hello => self.greeted(number),
             Arrival::Told(told) => self.told(number, told),
+            Arrival::Reset(_) => {}
             Arrival::Refused => {
                 self.left(number, 1);
                 self.client_lost(number);

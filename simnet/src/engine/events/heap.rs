@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use sxlab_protocol::agent::Address;
 use sxlab_protocol::smp::semantic::{Asked, Told};
 
-use super::connections::ConnectionNo;
+use super::connections::{ConnectionNo, Way};
 use crate::network::{RouterIdx, UserIdx};
 use crate::population::ConversationId;
 
@@ -44,6 +44,8 @@ pub(super) enum Arrival {
     ClosedByClient,
     /// At the client: the router closed.
     ClosedByRouter,
+    /// Where something was sent from this way: the other end is gone.
+    Reset(Way),
 }
 
 #[derive(Debug)]

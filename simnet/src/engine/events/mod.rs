@@ -1,8 +1,8 @@
 //! The event engine: the routers' cores at their semantic layer and the agents' cores, on a time-ordered heap.
 //!
 //! Nothing is encrypted and idle time costs nothing; blocks, their order and what is observed are those of the protocol. The
-//! network between is modelled: a block takes its link's latency, a session six of them until it can be used (TCP, TLS 1.3 and
-//! the routers' hello), and what passes a partition is lost with its connection.
+//! network between is modelled: a block takes its link's latency, a session five of them until it can be used (TCP, TLS 1.3 and
+//! the router's hello), and what passes a partition is lost with its connection.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -26,8 +26,9 @@ use std::rc::Rc;
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 use sxlab_protocol::agent::{Address, ContactNo};
+use sxlab_protocol::smp::semantic::Asked;
 
-use self::connections::Connections;
+use self::connections::{ConnectionNo, Connections};
 use self::heap::{Event, Heap};
 use self::ledger::Ledger;
 use self::routers::Site;
@@ -64,6 +65,8 @@ struct Simulation<'a> {
     connections: Connections,
     /// Pairs of places between which nothing passes, the smaller first.
     cut: BTreeSet<(Place, Place)>,
+    /// Requests of users that go into blocks once everything that happens now has.
+    unsent: Vec<(ConnectionNo, Vec<Asked>)>,
     /// Makes correlation ids.
     ids: ChaCha8Rng,
     log: Log,
@@ -100,6 +103,7 @@ impl<'a> Simulation<'a> {
             routers,
             connections: Connections::default(),
             cut: BTreeSet::new(),
+            unsent: Vec::new(),
             ids: streams.stream("correlation"),
             log: Log::of_routers(&scenario.network),
             ledger: Ledger::new(&plan.population),
@@ -179,6 +183,7 @@ impl<'a> Simulation<'a> {
                     self.ledger.taken(send, next);
                     let contact = ContactNo(send.conversation.0);
                     self.with_agent(from, |agent, now| agent.send(contact, send.seq, send.body_len, now));
+                    self.write_asked();
                 }
             } else if event == Some(next)
                 && let Some(event) = self.heap.pop()
@@ -200,6 +205,11 @@ impl<'a> Simulation<'a> {
     }
 
     fn happen(&mut self, event: Event) {
+        self.begin(event);
+        self.write_asked();
+    }
+
+    fn begin(&mut self, event: Event) {
         match event {
             Event::Invite(conversation) => {
                 let Some(conversation) = self.plan.population.conversation(conversation) else { return };

@@ -14,7 +14,7 @@ use sxlab_protocol::wire::{Host, RouterAddress};
 
 use super::Simulation;
 use super::connections::{Client, ConnectionNo};
-use super::heap::Event;
+use super::heap::{Arrival, Event};
 use crate::engine::{EPOCH_NS, EngineError, PORT};
 use crate::network::RouterIdx;
 use crate::observe::VantageId;
@@ -35,6 +35,8 @@ pub(super) struct Site {
     /// How often it was started.
     pub(super) starts: u32,
     sessions: BTreeMap<SessionNo, ConnectionNo>,
+    /// Connections that were begun while it was down.
+    pub(super) unheard: Vec<ConnectionNo>,
     /// When its timer is set for.
     timer: Option<u64>,
 }
@@ -74,6 +76,7 @@ impl Site {
             kept: QueueStore::default(),
             starts: 0,
             sessions: BTreeMap::new(),
+            unheard: Vec::new(),
             timer: None,
         };
         site.start(streams);
@@ -310,6 +313,9 @@ impl Simulation<'_> {
         let streams = self.streams;
         if let Some(site) = self.site(router).filter(|site| site.core.is_none()) {
             site.start(streams);
+            for number in std::mem::take(&mut site.unheard) {
+                self.heap.push(self.now, Event::Network(number, Arrival::Refused));
+            }
         }
     }
 }

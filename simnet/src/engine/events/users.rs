@@ -123,7 +123,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Writes requests in as few blocks as they fit into.
+    /// Makes the commands of requests.
     fn ask(&mut self, user: UserIdx, link: LinkNo, requests: Vec<(RequestNo, Request)>) {
         let Some(number) = self.user(user).and_then(|known| known.links.get(&link).copied()) else { return };
         let mut asked = Vec::with_capacity(requests.len());
@@ -135,10 +135,20 @@ impl Simulation<'_> {
             }
             asked.push(command);
         }
-        while !asked.is_empty() {
-            let count = first_block(asked.iter().map(|asked| asked.size(&LAYOUT)));
-            let rest = asked.split_off(count.clamp(1, asked.len()));
-            self.to_router(number, std::mem::replace(&mut asked, rest));
+        match self.unsent.iter_mut().find(|(connection, _)| *connection == number) {
+            Some((_, unsent)) => unsent.append(&mut asked),
+            None => self.unsent.push((number, asked)),
+        }
+    }
+
+    /// Puts what was asked for at the same time into as few blocks as it fits into.
+    pub(super) fn write_asked(&mut self) {
+        for (number, mut asked) in std::mem::take(&mut self.unsent) {
+            while !asked.is_empty() {
+                let count = first_block(asked.iter().map(|asked| asked.size(&LAYOUT)));
+                let rest = asked.split_off(count.clamp(1, asked.len()));
+                self.to_router(number, std::mem::replace(&mut asked, rest));
+            }
         }
     }
 

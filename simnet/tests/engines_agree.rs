@@ -1,0 +1,216 @@
+//! The engines agree: on the same scenario every router sees the same on each of its sessions, in the same order and of the same
+//! sizes, at times that differ by a tick or two, and the same messages arrive.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sxlab_protocol::observe::{Seen, SessionNo, Sight};
+use sxlab_simnet::engine::{Engine, Outcome, run};
+use sxlab_simnet::observe::{Sighting, VantageId};
+use sxlab_simnet::scenario::{Overrides, Scenario};
+use sxlab_simnet::seed::Streams;
+use sxlab_simnet::selection::Policy;
+use sxlab_simnet::truth::{MessageKey, Truth};
+use sxlab_simnet::workload::Plan;
+
+/// Two operators with two routers each; 12 users in 18 conversations send 120 messages in a minute.
+fn scenario(more: &str) -> Scenario {
+    let text = format!(
+        r#"
+        name = "agreement"
+        seed = 3
+        duration = "60s"
+        tick = "1ms"
+        policies = ["different-operator"]
+        regions = ["here", "there"]
+        [latency]
+        default = "20ms"
+        [[operator]]
+        name = "north"
+        routers = 2
+        [[operator]]
+        name = "south"
+        routers = 2
+        [users]
+        count = 12
+        contacts = 3
+        graph = "random"
+        [workload]
+        kind = "poisson"
+        messages = 120
+        {more}
+        "#
+    );
+    Scenario::parse(&text, Path::new("agreement.toml"), &Overrides::default()).unwrap()
+}
+
+/// Clients that notice dead connections soon, as turmoil's TCP sends nothing again.
+const QUICK: &str = r#"
+        [client]
+        request_timeout = "15s"
+        ping_interval = "30s"
+        ping_count = 1
+        recover_window = "0s"
+"#;
+
+fn outcome(engine: Engine, scenario: &Scenario) -> Outcome {
+    let streams = Streams::new(scenario.seed);
+    let plan = Plan::new(scenario, &streams).unwrap();
+    run(engine, scenario, &plan, Policy::DifferentOperator, &streams, &mut |_| {}).unwrap()
+}
+
+/// Names for the ids of queues that mean the same in every run.
+fn names(truth: &Truth) -> BTreeMap<Vec<u8>, String> {
+    let mut names = BTreeMap::new();
+    for conversation in &truth.conversations {
+        for (side, queue) in [("a", &conversation.to_a), ("b", &conversation.to_b)] {
+            let name = format!("{} to {side}", conversation.id.0);
+            names.insert(queue.recipient_id.as_bytes().to_vec(), format!("recipient of {name}"));
+            names.insert(queue.sender_id.as_bytes().to_vec(), format!("sender of {name}"));
+        }
+    }
+    names
+}
+
+/// Of a router: with whom a session is, and the how many of theirs.
+type Session = (VantageId, String, usize);
+
+/// What was seen on each session, and when from the beginning of the sending phase.
+fn sessions(outcome: &Outcome) -> BTreeMap<Session, Vec<(i128, String)>> {
+    let names = names(&outcome.truth);
+    let name = |id: &[u8]| names.get(id).cloned().unwrap_or_else(|| format!("{} bytes", id.len()));
+    let seen = |seen: &Seen| {
+        let passed = seen.passed_to.as_ref().map(|(_, corr)| corr.as_bytes().len());
+        let corr = seen.corr.as_bytes().len();
+        let entity = name(seen.entity.as_bytes());
+        format!("{:?} {:?}, {entity}, id of {corr}, {} bytes, {passed:?}", seen.kind, seen.layer, seen.size)
+    };
+    let mut found: BTreeMap<Session, Vec<(i128, String)>> = BTreeMap::new();
+    let mut open: BTreeMap<(VantageId, SessionNo), Session> = BTreeMap::new();
+    let mut counts: BTreeMap<(VantageId, String), usize> = BTreeMap::new();
+    for observation in outcome.log.observations() {
+        let Sighting::Router(sight) = &observation.sight else { continue };
+        let vantage = observation.vantage;
+        let mut begin = |session: SessionNo, with: String| {
+            let count = counts.entry((vantage, with.clone())).or_default();
+            *count += 1;
+            open.insert((vantage, session), (vantage, with, *count));
+        };
+        let (session, text) = match sight {
+            Sight::Accepted { session, from } => {
+                begin(*session, format!("from {from}"));
+                (session, "accepted".to_owned())
+            }
+            Sight::Dialed { session, to } => {
+                begin(*session, format!("to {to}"));
+                (session, "dialed".to_owned())
+            }
+            Sight::Created { session, recipient, sender } => {
+                (session, format!("made {} and {}", name(recipient.as_bytes()), name(sender.as_bytes())))
+            }
+            Sight::Closed { session } => (session, "closed".to_owned()),
+            Sight::Received(what) => (&what.session, format!("received {}", seen(what))),
+            Sight::Sent(what) => (&what.session, format!("sent {}", seen(what))),
+        };
+        let at = i128::from(observation.at_ns) - i128::from(outcome.sending_from_ns);
+        let session = open.get(&(vantage, *session)).expect("a session that began").clone();
+        found.entry(session).or_default().push((at, text));
+    }
+    found
+}
+
+const MILLISECOND: i128 = 1_000_000;
+
+/// Runs on both engines and compares. Times may differ by `ticks` milliseconds.
+fn agree(scenario: &Scenario, ticks: i128) -> [Outcome; 2] {
+    let outcomes = [Engine::Turmoil, Engine::Events].map(|engine| outcome(engine, scenario));
+    let [turmoil, events] = &outcomes;
+    for (a, b) in turmoil.truth.conversations.iter().zip(&events.truth.conversations) {
+        for (a, b) in [(&a.to_a, &b.to_a), (&a.to_b, &b.to_b)] {
+            assert_eq!((a.router, &a.proxies), (b.router, &b.proxies), "the same routers are picked");
+        }
+    }
+    let arrivals = |outcome: &Outcome| -> BTreeMap<MessageKey, i128> {
+        let from = i128::from(outcome.sending_from_ns);
+        outcome.truth.deliveries.iter().map(|d| (d.key, i128::from(d.received_at_ns) - from)).collect()
+    };
+    let (a, b) = (arrivals(turmoil), arrivals(events));
+    assert!(a.keys().eq(b.keys()), "the same messages arrive");
+    let (first, mut second) = (sessions(turmoil), sessions(events));
+    // A run ends in the middle of what happens: what came last in one may be missing in the other.
+    let last =
+        |seen: &BTreeMap<Session, Vec<(i128, String)>>| seen.values().flatten().map(|(at, _)| *at).max();
+    let end = last(&first).min(last(&second)).unwrap_or_default() - ticks * MILLISECOND;
+    for (session, seen) in &first {
+        // Each thing once in the other list, at the same time: what is in another order happened in the same ticks.
+        let mut rest = second.remove(session).unwrap_or_default();
+        for (at, text) in seen.iter().filter(|(at, _)| *at < end) {
+            let found = rest.iter().position(|(_, other)| other == text);
+            let found = found.unwrap_or_else(|| panic!("{session:?}: {text} at {at} is missing in events"));
+            let (other, _) = rest.remove(found);
+            assert!((at - other).abs() <= ticks * MILLISECOND, "{session:?}: {text} at {at} and at {other}");
+        }
+        rest.retain(|(at, _)| *at < end);
+        assert_eq!(rest, [], "{session:?}: only in events");
+    }
+    second.retain(|_, seen| seen.iter().any(|(at, _)| *at < end));
+    assert!(second.is_empty(), "only in events: {second:?}");
+    for (key, at) in a {
+        let other = b[&key];
+        assert!((at - other).abs() <= ticks * MILLISECOND, "{key} arrives at {at} and at {other}");
+    }
+    outcomes
+}
+
+#[test]
+fn without_faults() {
+    let [_, events] = agree(&scenario(""), 3);
+    assert_eq!(events.counts.receipts, 120, "every message has a receipt");
+}
+
+#[test]
+fn with_a_router_that_restarts() {
+    let fault = r#"
+        [[fault]]
+        kind = "restart"
+        router = "north-1"
+        at = "20s"
+        downtime = "3s""#;
+    let [_, events] = agree(&scenario(&format!("{QUICK}{fault}")), 3);
+    assert!(events.counts.resubscribed > 0);
+}
+
+#[test]
+fn with_a_partition() {
+    let fault = r#"
+        [[fault]]
+        kind = "partition"
+        a = "here"
+        b = "north-1"
+        at = "20s"
+        for = "10s""#;
+    let [_, events] = agree(&scenario(&format!("{QUICK}{fault}")), 3);
+    assert!(events.counts.repeated_sends > 0);
+}
+
+#[test]
+fn with_full_queues() {
+    let fault = r#"
+        [router]
+        queue_quota = 1
+        [[fault]]
+        kind = "partition"
+        a = "there"
+        b = "south-1"
+        at = "20s"
+        for = "25s""#;
+    let [_, events] = agree(&scenario(&format!("{QUICK}{fault}")), 3);
+    assert!(events.counts.quota > 0);
+}
+
+#[test]
+fn with_sessions_of_each_contact() {
+    agree(&scenario("[client]\nsessions = \"contact\""), 3);
+}
