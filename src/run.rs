@@ -55,8 +55,17 @@ enum Engine {
     /// Real nodes on real TLS in turmoil's simulated network.
     #[default]
     Turmoil,
-    /// Population scale; not in this version.
+    /// The same protocol cores on a time-ordered heap, without cryptography: for many users and weeks.
     Events,
+}
+
+impl From<Engine> for engine::Engine {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Turmoil => Self::Turmoil,
+            Engine::Events => Self::Events,
+        }
+    }
 }
 
 /// One policy's run.
@@ -67,9 +76,6 @@ struct Finished {
 
 /// Runs the subcommand.
 pub(crate) fn run(args: RunArgs) -> Outcome {
-    if args.engine == Engine::Events {
-        return Err(Failure::usage("--engine events is not in this version, --engine turmoil is"));
-    }
     let overrides = Overrides { seed: args.seed, trace: args.trace.clone() };
     let scenario = match &args.scenario {
         Some(file) => Scenario::load(file, &overrides),
@@ -89,6 +95,9 @@ fn replay(args: &RunArgs, seed: u64) -> String {
     let mut line = "sxlab run".to_owned();
     if let Some(file) = &args.scenario {
         line.push_str(&format!(" {}", quoted(file)));
+    }
+    if args.engine == Engine::Events {
+        line.push_str(" --engine events");
     }
     line.push_str(&format!(" --seed {seed}"));
     if let Some(trace) = &args.trace {
@@ -141,18 +150,21 @@ fn report(args: &RunArgs, scenario: &Scenario) -> Outcome {
     let replay = replay(args, scenario.seed);
     let mut runs = Vec::new();
     for &policy in &scenario.policies {
-        let outcome = simulate(scenario, &plan, policy, &streams).map_err(|error| {
+        let outcome = simulate(args.engine, scenario, &plan, policy, &streams).map_err(|error| {
             Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})"))
         })?;
         runs.push(Finished { policy, outcome });
     }
-    let run = results::Run { scenario, plan: &plan, runs: &runs, replay, write_trace: args.write_trace };
+    let engine = engine::Engine::from(args.engine);
+    let run =
+        results::Run { engine, scenario, plan: &plan, runs: &runs, replay, write_trace: args.write_trace };
     let summary = results::write(&run, directory, || begun.elapsed().as_secs_f64())?;
     if args.json { output::json(&summary) } else { Ok(()) }
 }
 
 /// Runs one policy with a progress bar on a terminal.
 fn simulate(
+    engine: Engine,
     scenario: &Scenario,
     plan: &Plan,
     policy: Policy,
@@ -163,7 +175,7 @@ fn simulate(
         bar.set_style(style.progress_chars("=> "));
     }
     bar.set_prefix(policy.name());
-    let outcome = engine::run(scenario, plan, policy, streams, &mut |progress: Progress| {
+    let outcome = engine::run(engine.into(), scenario, plan, policy, streams, &mut |progress: Progress| {
         let (established, all) = progress.established;
         if established < all {
             bar.set_message(format!("{established} of {all} conversations set up"));
@@ -187,7 +199,7 @@ fn check_determinism(args: &RunArgs, scenario: &Scenario) -> Outcome {
         let mut hashes = Vec::new();
         for &policy in &scenario.policies {
             let again = || {
-                simulate(scenario, &plan, policy, &streams).map_err(|error| {
+                simulate(args.engine, scenario, &plan, policy, &streams).map_err(|error| {
                     let replay = replay(args, seed);
                     Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})"))
                 })

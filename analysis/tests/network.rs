@@ -10,7 +10,7 @@ use sxlab_analysis::observed::seen;
 use sxlab_analysis::results::Metric;
 use sxlab_analysis::sightings::Sightings;
 use sxlab_analysis::stats::Verdict;
-use sxlab_simnet::engine::{Outcome, run};
+use sxlab_simnet::engine::{Engine, Outcome, run};
 use sxlab_simnet::network::{OperatorIdx, RouterIdx};
 use sxlab_simnet::scenario::{Overrides, Scenario};
 use sxlab_simnet::seed::Streams;
@@ -46,7 +46,7 @@ fn scenario() -> Scenario {
 fn outcome(scenario: &Scenario, policy: Policy) -> Outcome {
     let streams = Streams::new(1);
     let plan = Plan::new(scenario, &streams).unwrap();
-    run(scenario, &plan, policy, &streams, &mut |_| {}).unwrap()
+    run(Engine::Turmoil, scenario, &plan, policy, &streams, &mut |_| {}).unwrap()
 }
 
 fn evaluated(scenario: &Scenario, policy: Policy, outcome: &Outcome) -> Evaluation {

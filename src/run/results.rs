@@ -12,6 +12,7 @@ use sxlab_analysis::plots::{
 use sxlab_analysis::report::{self, DeliveryRow, Estimate, ModelRow, OperatorRow, ReportInput};
 use sxlab_analysis::results::{Column, Metric, OutputDir, SCHEMA, Summary, Table, Values};
 use sxlab_analysis::stats::{self, Verdict};
+use sxlab_simnet::engine::Engine;
 use sxlab_simnet::network::{OperatorIdx, RouterIdx};
 use sxlab_simnet::observe::TraceHash;
 use sxlab_simnet::scenario::Scenario;
@@ -25,6 +26,7 @@ use crate::output;
 
 /// A scenario that has run.
 pub(super) struct Run<'a> {
+    pub(super) engine: Engine,
     pub(super) scenario: &'a Scenario,
     pub(super) plan: &'a Plan,
     pub(super) runs: &'a [Finished],
@@ -135,7 +137,11 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
         add("messages_sent", outcome.truth.sent.len() as u64);
         add("messages_received", outcome.truth.deliveries.len() as u64);
         add("observations", outcome.log.observations().len() as u64);
+        if outcome.counts.events > 0 {
+            add("events", outcome.counts.events);
+        }
         add("client_sessions", outcome.counts.sessions);
+        add("receipts", outcome.counts.receipts);
         add("sessions_resubscribed", outcome.counts.resubscribed);
         add("sends_repeated", outcome.counts.repeated_sends);
         add("duplicates_recognised", outcome.counts.duplicates);
@@ -149,7 +155,7 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
         scenario: run.scenario.name.clone(),
         scenario_hash: hex(&run.scenario.hash()),
         seed: run.scenario.seed,
-        engine: "turmoil".to_owned(),
+        engine: run.engine.name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         trace_hash: TraceHash::of_parts(hashes).to_string(),
         simulated_seconds: run.runs.iter().map(|f| seconds(f.outcome.simulated_ns)).sum(),

@@ -364,7 +364,6 @@ async fn bad_input_is_one_line_and_leaves_nothing() {
     let file = scenario(&scratch);
     for (args, says) in [
         (&["--seed", "abc"][..], "'abc' for '--seed <SEED>'"),
-        (&["--engine", "events"], "--engine events is not in this version"),
         (&["--trace", &trace], "--trace: the scenario draws its messages"),
         (&["--check-determinism"], "cannot be used with"),
     ] {

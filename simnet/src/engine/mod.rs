@@ -64,6 +64,8 @@ impl Engine {
 /// How often things happened in a run, all users together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Things that happened one after the other: blocks that arrived, timers, messages taken. Only the event engine counts them.
+    pub events: u64,
     /// Sessions that clients opened.
     pub sessions: u64,
     /// Sessions that ended and whose queues were subscribed to again.

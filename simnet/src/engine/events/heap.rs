@@ -97,11 +97,6 @@ impl Heap {
     pub(super) fn pop(&mut self) -> Option<Event> {
         self.entries.pop().map(|entry| entry.event)
     }
-
-    /// How many things happened or are to happen.
-    pub(super) fn events(&self) -> u64 {
-        self.order
-    }
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ impl<'a> Simulation<'a> {
                 return Ok(());
             }
             steps += 1;
+            self.ledger.counts.events += 1;
             if let Some(failure) = self.failure.take() {
                 return Err(EngineError::Client(failure));
             }
