@@ -19,7 +19,7 @@ use rand_core::SeedableRng;
 use sxlab_protocol::crypto::certificate::SignedKey;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Secret};
 use sxlab_protocol::observe::{Seen, SessionNo, Sight};
-use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue};
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::smp::router::{QueueStore, Router, RouterConfig, RouterEvent};
 use sxlab_protocol::smp::semantic::{Asked, Told, stand_in, stands_for};
@@ -165,14 +165,7 @@ impl Layer {
 }
 
 fn new(key: &AuthSecretKey) -> Command {
-    Command::New(Box::new(NewQueue {
-        auth_key: key.public(),
-        dh_key: X25519Secret::from_bytes([5; 32]).public(),
-        password: None,
-        subscribe: true,
-        queue: QueueRequest::Messaging(None),
-        notifier: None,
-    }))
+    Command::New(Box::new(NewQueue::messaging(key.public(), X25519Secret::from_bytes([5; 32]).public())))
 }
 
 /// Recipient and sender, through a proxy: queue, SKEY, messages, acknowledgements, a second subscriber, deletion.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use sxlab_protocol::agent::{Agent, AgentConfig, Answer, Delivery, LinkNo, Output, Request, RequestNo};
 use sxlab_protocol::crypto::keys::{AuthPublicKey, X25519Public, X25519Secret};
-use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue, QueueRequest};
+use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue};
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::smp::semantic::{Asked, Told};
 use sxlab_protocol::smp::version::{Layout, MAX};
@@ -155,14 +155,7 @@ impl Simulation<'_> {
     fn command(&mut self, corr: &CorrId, request: Request) -> Asked {
         let (entity, authorization, command) = match request {
             Request::New => {
-                let new = NewQueue {
-                    auth_key: AuthPublicKey::X25519(key()),
-                    dh_key: key(),
-                    password: None,
-                    subscribe: true,
-                    queue: QueueRequest::Messaging(None),
-                    notifier: None,
-                };
+                let new = NewQueue::messaging(AuthPublicKey::X25519(key()), key());
                 (EntityId::EMPTY, SIGNATURE, Command::New(Box::new(new)))
             }
             Request::Subscribe(queue) => (queue, SIGNATURE, Command::Sub),

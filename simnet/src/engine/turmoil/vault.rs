@@ -9,7 +9,7 @@ use rand_chacha::ChaCha20Rng;
 use sxlab_protocol::agent::{Address, ContactNo, Content, RouterNo};
 use sxlab_protocol::crypto::boxes::random_nonce;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, SharedSecret, X25519Public, X25519Secret};
-use sxlab_protocol::smp::command::{NewQueue, QueueRequest};
+use sxlab_protocol::smp::command::NewQueue;
 use sxlab_protocol::smp::envelope::{ClientMessage, Envelope, MessageBody};
 use sxlab_protocol::smp::response::QueueIds;
 use sxlab_protocol::wire::{
@@ -83,14 +83,7 @@ impl Vault {
             dh: X25519Secret::generate(&mut self.rng),
             end: X25519Secret::generate(&mut self.rng),
         };
-        let new = NewQueue {
-            auth_key: keys.key.public(),
-            dh_key: keys.dh.public(),
-            password: None,
-            subscribe: true,
-            queue: QueueRequest::Messaging(None),
-            notifier: None,
-        };
+        let new = NewQueue::messaging(keys.key.public(), keys.dh.public());
         (new, keys)
     }
 
