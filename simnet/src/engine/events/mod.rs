@@ -26,6 +26,7 @@ use std::rc::Rc;
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 use sxlab_protocol::agent::{Address, ContactNo};
+use sxlab_protocol::crypto::keys::{X25519Public, X25519Secret};
 use sxlab_protocol::smp::semantic::Asked;
 
 use self::connections::{ConnectionNo, Connections};
@@ -67,6 +68,8 @@ struct Simulation<'a> {
     cut: BTreeSet<(Place, Place)>,
     /// Requests of users that go into blocks once everything that happens now has.
     unsent: Vec<(ConnectionNo, Vec<Asked>)>,
+    /// Stands for every key, as none is used here.
+    key: X25519Public,
     /// Makes correlation ids.
     ids: ChaCha8Rng,
     log: Log,
@@ -104,6 +107,7 @@ impl<'a> Simulation<'a> {
             connections: Connections::default(),
             cut: BTreeSet::new(),
             unsent: Vec::new(),
+            key: X25519Secret::from_bytes([2; 32]).public(),
             ids: streams.stream("correlation"),
             log: Log::of_routers(&scenario.network),
             ledger: Ledger::new(&plan.population),

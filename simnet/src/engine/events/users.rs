@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use sxlab_protocol::agent::{Agent, AgentConfig, Answer, Delivery, LinkNo, Output, Request, RequestNo};
-use sxlab_protocol::crypto::keys::{AuthPublicKey, X25519Public, X25519Secret};
+use sxlab_protocol::crypto::keys::{AuthPublicKey, X25519Public};
 use sxlab_protocol::smp::command::{Command, MsgFlags, NewQueue};
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::smp::semantic::{Asked, Told};
@@ -53,11 +53,6 @@ impl User {
     pub(super) fn place(&self) -> Place {
         Place::Region(self.region)
     }
-}
-
-/// Keys that nobody uses here.
-fn key() -> X25519Public {
-    X25519Secret::from_bytes([2; 32]).public()
 }
 
 impl Simulation<'_> {
@@ -153,9 +148,10 @@ impl Simulation<'_> {
     }
 
     fn command(&mut self, corr: &CorrId, request: Request) -> Asked {
+        let key = self.key;
         let (entity, authorization, command) = match request {
             Request::New => {
-                let new = NewQueue::messaging(AuthPublicKey::X25519(key()), key());
+                let new = NewQueue::messaging(AuthPublicKey::X25519(key), key);
                 (EntityId::EMPTY, SIGNATURE, Command::New(Box::new(new)))
             }
             Request::Subscribe(queue) => (queue, SIGNATURE, Command::Sub),
@@ -169,12 +165,12 @@ impl Simulation<'_> {
                 }
             }
             Request::Secure { relay, to } => {
-                return forwarded(corr, relay, to.sender, Command::SKey(AuthPublicKey::X25519(key())));
+                return forwarded(key, corr, relay, to.sender, Command::SKey(AuthPublicKey::X25519(key)));
             }
             Request::Send { relay, to, content, .. } => {
                 let body = content::seal(&content);
                 let flags = MsgFlags { notification: true };
-                return forwarded(corr, relay, to.sender, Command::Send { flags, body });
+                return forwarded(key, corr, relay, to.sender, Command::Send { flags, body });
             }
         };
         Asked { corr: corr.clone(), entity, authorization, command }
@@ -239,10 +235,10 @@ impl Simulation<'_> {
 }
 
 /// PFWD with a command for the router behind the proxy.
-fn forwarded(corr: &CorrId, relay: EntityId, entity: EntityId, command: Command) -> Asked {
+fn forwarded(key: X25519Public, corr: &CorrId, relay: EntityId, entity: EntityId, command: Command) -> Asked {
     let inner = Asked { corr: corr.clone(), entity, authorization: AUTHENTICATOR, command };
     let sealed = inner.inside(&LAYOUT).unwrap_or_default();
-    let command = Command::Pfwd { version: MAX, key: key(), sealed };
+    let command = Command::Pfwd { version: MAX, key, sealed };
     Asked { corr: corr.clone(), entity: relay, authorization: 0, command }
 }
 
