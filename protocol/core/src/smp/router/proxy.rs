@@ -361,6 +361,7 @@ impl Router {
         match shown {
             Ok(shown) => {
                 let response = pkey(&shown);
+                self.relays.by_id.entry(shown.session.clone()).or_insert(session);
                 relay.shown = Some(shown);
                 let waiting = std::mem::take(&mut relay.waiting);
                 self.relays.deadlines.remove(&(relay.due, session, CorrId::EMPTY));
