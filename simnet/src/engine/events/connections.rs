@@ -174,11 +174,11 @@ impl Simulation<'_> {
         self.heap.push(self.now + latencies * connection.latency, Event::Network(number, what));
     }
 
-    pub(super) fn to_router(&mut self, number: ConnectionNo, asked: Vec<Asked>) {
+    pub(super) fn send_asked(&mut self, number: ConnectionNo, asked: Vec<Asked>) {
         self.put(number, Way::ToRouter, 1, Arrival::Asked(asked));
     }
 
-    pub(super) fn to_client(&mut self, number: ConnectionNo, told: Vec<Told>) {
+    pub(super) fn send_told(&mut self, number: ConnectionNo, told: Vec<Told>) {
         self.put(number, Way::ToClient, 1, Arrival::Told(told));
     }
 

@@ -191,10 +191,10 @@ impl Simulation<'_> {
             told.push(block);
         }
         for block in asked {
-            self.to_router(connection, block);
+            self.send_asked(connection, block);
         }
         for block in told {
-            self.to_client(connection, block);
+            self.send_told(connection, block);
         }
     }
 

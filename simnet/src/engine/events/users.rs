@@ -142,7 +142,7 @@ impl Simulation<'_> {
             while !asked.is_empty() {
                 let count = first_block(asked.iter().map(|asked| asked.size(&LAYOUT)));
                 let rest = asked.split_off(count.clamp(1, asked.len()));
-                self.to_router(number, std::mem::replace(&mut asked, rest));
+                self.send_asked(number, std::mem::replace(&mut asked, rest));
             }
         }
     }
