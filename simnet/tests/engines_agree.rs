@@ -1,7 +1,7 @@
 //! The engines agree: on the same scenario every router sees the same on each of its sessions, in the same order and of the same
 //! sizes, at times that differ by a tick or two, and the same messages arrive.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -171,7 +171,7 @@ impl Simulation<'_> {
             }
             *on_the_way += 1;
         }
-        self.heap.push(self.now + latencies * connection.latency, Event::Network(number, what));
+        self.heap.push_after(self.now, latencies * connection.latency, Event::Network(number, what));
     }
 
     pub(super) fn send_asked(&mut self, number: ConnectionNo, asked: Vec<Asked>) {

@@ -1,7 +1,10 @@
-//! What happens when: a heap by time, and at equal times in the order in which things were put on it.
+//! What happens when: by time, and at equal times in the order in which things were put here.
+//!
+//! Nearly everything is a block that takes one of a few latencies. As time only goes forward, what takes the same time arrives
+//! in the order in which it was sent: these are queues, and only the rest is on a heap.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use sxlab_protocol::agent::Address;
 use sxlab_protocol::smp::semantic::{Asked, Told};
@@ -16,7 +19,7 @@ pub(super) enum Event {
     /// A conversation begins.
     Invite(ConversationId),
     /// The invitation reaches who is invited.
-    Join(ConversationId, Address),
+    Join(ConversationId, Box<Address>),
     /// A user's agent waited for this time.
     UserTimer(UserIdx),
     /// A router waited for this time.
@@ -76,26 +79,61 @@ impl Ord for Entry {
     }
 }
 
+/// How many different latencies have a queue.
+const LANES: usize = 64;
+
 /// What is to happen.
 #[derive(Debug, Default)]
 pub(super) struct Heap {
     entries: BinaryHeap<Entry>,
+    /// What takes a latency, with it.
+    lanes: Vec<(u64, VecDeque<Entry>)>,
     order: u64,
 }
 
 impl Heap {
+    /// Puts something here that happens at `at`.
     pub(super) fn push(&mut self, at: u64, event: Event) {
         self.order += 1;
         self.entries.push(Entry { at, order: self.order, event });
     }
 
+    /// Puts something here that happens `delay` after now. Now never goes back.
+    pub(super) fn push_after(&mut self, now: u64, delay: u64, event: Event) {
+        let lane = match self.lanes.iter().position(|(of, _)| *of == delay) {
+            Some(lane) => lane,
+            None if self.lanes.len() < LANES => {
+                self.lanes.push((delay, VecDeque::new()));
+                self.lanes.len() - 1
+            }
+            None => return self.push(now.saturating_add(delay), event),
+        };
+        self.order += 1;
+        let entry = Entry { at: now.saturating_add(delay), order: self.order, event };
+        if let Some((_, lane)) = self.lanes.get_mut(lane) {
+            lane.push_back(entry);
+        }
+    }
+
+    /// Time and order of the next thing, and its lane if it has one.
+    fn first(&self) -> Option<(u64, u64, Option<usize>)> {
+        let lanes = self.lanes.iter().enumerate();
+        let lanes = lanes.filter_map(|(lane, (_, queue))| queue.front().map(|e| (e.at, e.order, Some(lane))));
+        let heap = self.entries.peek().map(|entry| (entry.at, entry.order, None));
+        lanes.chain(heap).min()
+    }
+
     /// When the next thing happens.
     pub(super) fn next(&self) -> Option<u64> {
-        self.entries.peek().map(|entry| entry.at)
+        self.first().map(|(at, ..)| at)
     }
 
     pub(super) fn pop(&mut self) -> Option<Event> {
-        self.entries.pop().map(|entry| entry.event)
+        let entry = match self.first()? {
+            (.., Some(lane)) => self.lanes.get_mut(lane)?.1.pop_front(),
+            (.., None) => self.entries.pop(),
+        };
+        entry.map(|entry| entry.event)
     }
 }
 
@@ -103,16 +141,36 @@ impl Heap {
 mod tests {
     use super::*;
 
+    fn order(mut heap: Heap) -> Vec<u32> {
+        std::iter::from_fn(|| heap.pop())
+            .map(|event| match event {
+                Event::UserTimer(UserIdx(user)) => user,
+                _ => u32::MAX,
+            })
+            .collect()
+    }
+
     #[test]
     fn things_come_by_time_and_then_by_order() {
         let mut heap = Heap::default();
         for (at, user) in [(5, 0), (3, 1), (5, 2), (3, 3)] {
             heap.push(at, Event::UserTimer(UserIdx(user)));
         }
-        let mut order = Vec::new();
-        while let Some(Event::UserTimer(UserIdx(user))) = heap.pop() {
-            order.push(user);
+        assert_eq!(order(heap), [1, 3, 0, 2]);
+    }
+
+    #[test]
+    fn what_takes_a_latency_falls_into_its_place() {
+        let (mut heap, mut plain) = (Heap::default(), Heap::default());
+        for user in 0..1000u32 {
+            let (now, delay) = (u64::from(user / 3), u64::from(user * 7 % 100));
+            plain.push(now + delay, Event::UserTimer(UserIdx(user)));
+            if user % 5 == 0 {
+                heap.push(now + delay, Event::UserTimer(UserIdx(user)));
+            } else {
+                heap.push_after(now, delay, Event::UserTimer(UserIdx(user)));
+            }
         }
-        assert_eq!(order, [1, 3, 0, 2]);
+        assert_eq!(order(heap), order(plain));
     }
 }

@@ -221,7 +221,7 @@ impl<'a> Simulation<'a> {
                 let contact = ContactNo(conversation.id.0);
                 self.with_agent(conversation.a, |agent, now| agent.invite(contact, now));
             }
-            Event::Join(conversation, address) => self.join(conversation, address),
+            Event::Join(conversation, address) => self.join(conversation, *address),
             Event::UserTimer(user) => self.user_timer(user),
             Event::RouterTimer(router) => self.router_timer(router),
             Event::Network(connection, what) => self.arrive(connection, what),

@@ -108,7 +108,7 @@ impl Simulation<'_> {
             }
             Output::Ask { link, requests } => self.ask(user, link, requests),
             Output::Invitation(contact, address) => {
-                self.heap.push(self.now, Event::Join(ConversationId(contact.0), address));
+                self.heap.push(self.now, Event::Join(ConversationId(contact.0), Box::new(address)));
             }
             Output::Failed(contact, failure) => {
                 let text = format!("user {} with conversation {}: {failure}", user.0, contact.0);
