@@ -196,7 +196,8 @@ pub(crate) struct ControlArgs {
     /// The socket, as the router's --control names it.
     socket: PathBuf,
     /// The command.
-    #[arg(required = true)]
+    // An ID in it may begin with a dash.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
 }
 

@@ -107,7 +107,8 @@ settings! {
     new_queues: Option<Value<Switch>>,
     /// Block a queue at the start if it is there: `ID spam`, or `ID content 24h` with a notice for that long, or
     /// `ID content always` with one without end. May be given several times.
-    #[arg(long, value_name = "ID REASON [TIME]")]
+    // An ID may begin with a dash.
+    #[arg(long, value_name = "ID REASON [TIME]", allow_hyphen_values = true)]
     block: Vec<Value<Block>>,
 
     /// Whether commands are forwarded to other routers [default: on].

@@ -178,6 +178,16 @@ async fn a_store_keeps_messages_when_a_router_is_killed_and_when_it_stops() {
         .await;
 }
 
+/// One of 64 ids begins with a dash, which is no flag.
+#[tokio::test]
+async fn an_id_may_begin_with_a_dash() {
+    let scratch = Scratch::new("dash");
+    let (id, socket) = (format!("-{}", "A".repeat(31)), scratch.path("control"));
+    let (_router, _) = router(&["--control", &socket, "--block", &format!("{id} spam")]).await;
+    let status = sxlab(&["serve", "control", &socket, "status", &id]).await;
+    assert_eq!(status.code, 1, "nobody has this queue: {}", status.stderr);
+}
+
 #[tokio::test]
 async fn every_listener_serves_the_same_router() {
     let mut router =
