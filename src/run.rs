@@ -205,7 +205,9 @@ fn check_determinism(args: &RunArgs, scenario: &Scenario) -> Outcome {
                 })
             };
             let (first, second) = (again()?, again()?);
-            if let Some(difference) = first.log.first_difference(&second.log) {
+            let difference = first.log.first_difference(&second.log);
+            let difference = difference.map_err(|error| Failure::new(Exit::Failures, error))?;
+            if let Some(difference) = difference {
                 let line = format!("seed {seed}, {policy}: not deterministic: {difference}");
                 return Err(Failure::new(Exit::Failures, line));
             }

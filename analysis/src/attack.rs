@@ -9,34 +9,39 @@
 //!
 //! [`score`] compares guesses with the truth. An attack's arguments cannot hold the truth, by type.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use sxlab_protocol::wire::CorrId;
 use sxlab_simnet::network::UserIdx;
 use sxlab_simnet::truth::Truth;
 
-use crate::sightings::Sightings;
+use crate::observed::Users;
+use crate::sightings::{Address, Sightings};
 
 /// A guess: this address wrote to that one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Link {
     /// Who wrote.
-    pub from: String,
+    pub from: Address,
     /// To whom.
-    pub to: String,
+    pub to: Address,
 }
 
 /// Links every message that the set's proxies passed on with its arrival at the set's relays. Complete for what the set
-/// holds at both ends, silent about the rest.
-pub fn by_forward(seen: &Sightings) -> BTreeSet<Link> {
-    let senders: BTreeMap<&CorrId, &String> =
-        seen.passed_on.iter().map(|passed| (&passed.corr, &passed.from)).collect();
-    let mut links = BTreeSet::new();
-    for arrived in &seen.arrived {
-        if let (Some(from), Some(to)) = (senders.get(&arrived.corr), &arrived.subscriber) {
-            links.insert(Link { from: (*from).clone(), to: to.clone() });
+/// holds at both ends, silent about the rest. Sorted, each link once.
+pub fn by_forward(seen: &Sightings) -> Vec<Link> {
+    let mut senders = vec![None; seen.forwards];
+    for passed in &seen.passed_on {
+        if let Some(sender) = senders.get_mut(passed.forward.0 as usize) {
+            *sender = Some(passed.from);
         }
     }
+    let links = seen.arrived.iter().filter_map(|arrived| {
+        let from = senders.get(arrived.forward.0 as usize).copied().flatten()?;
+        Some(Link { from, to: arrived.subscriber? })
+    });
+    let mut links: Vec<Link> = links.collect();
+    links.sort_unstable();
+    links.dedup();
     links
 }
 
@@ -56,91 +61,153 @@ const FALSE_LINKS: f64 = 1.0;
 /// Windows on either side of the one that counts, from which chance is learnt.
 const NEIGHBOURS: u64 = 10;
 
-/// Links addresses whose sendings are followed by deliveries more often than chance explains.
+/// Links addresses whose sendings are followed by deliveries more often than chance explains. Sorted, each link once.
 ///
 /// What chance explains is the larger of two rates: with `a` sendings and `b` deliveries of a pair, `a·b·window/span` for
 /// users who are active at any time alike; and what falls into the windows before and after the one that counts, for users
 /// who are active at the same times without writing to each other. A pair is linked when the number seen in the window has a
 /// probability (Poisson) below one in as many as there are pairs.
-pub fn by_time(seen: &Sightings, timing: Timing) -> BTreeSet<Link> {
-    let mut senders: BTreeMap<&str, usize> = BTreeMap::new();
-    for passed in &seen.passed_on {
-        let next = senders.len();
-        senders.entry(&passed.from).or_insert(next);
-    }
-    let sendings: Vec<(u64, usize)> = seen
-        .passed_on
-        .iter()
-        .filter_map(|passed| Some((passed.at_ns, *senders.get(passed.from.as_str())?)))
-        .collect();
-    let mut deliveries: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for delivered in &seen.delivered {
-        deliveries.entry(&delivered.to).or_default().push(delivered.at_ns);
-    }
-    let pairs = float(senders.len() as u64) * float(deliveries.len() as u64);
+///
+/// The time that this takes grows with the messages and with the pairs of a sending and a delivery that fall into one window,
+/// not with the pairs of addresses: the windows around are looked at only for pairs that the window itself makes suspect.
+pub fn by_time(seen: &Sightings, timing: Timing) -> Vec<Link> {
+    let addresses = seen.addresses();
+    let sendings = Grouped::of(addresses, seen.passed_on.iter().map(|passed| (passed.from, passed.at_ns)));
+    // Of each delivery its time and the first sending that its window may hold.
+    let mut first = 0;
+    let deliveries = seen.delivered.iter().map(|delivered| {
+        let earliest = delivered.at_ns.saturating_sub(timing.window_ns);
+        let before = seen.passed_on.get(first..).unwrap_or_default();
+        first += before.iter().take_while(|passed| passed.at_ns < earliest).count();
+        (delivered.to, (delivered.at_ns, first))
+    });
+    let deliveries = Grouped::of(addresses, deliveries);
+    let pairs = float(sendings.inhabited()) * float(deliveries.inhabited());
     let share = float(timing.window_ns) / float(timing.span_ns.max(1));
-    let mut links = BTreeSet::new();
-    for (to, times) in &deliveries {
-        let near = around(&sendings, senders.len(), times, timing.window_ns);
-        for ((from, _), near) in by_position(&senders).zip(near).filter(|((from, _), _)| from != to) {
-            let at_any_time = float(near.sendings) * float(times.len() as u64) * share;
-            let at_the_same_times = (float(near.outside) + 0.5) / float(2 * NEIGHBOURS);
-            let by_chance = at_any_time.max(at_the_same_times);
-            if near.within >= 2 && poisson_tail(near.within, by_chance) * pairs < FALSE_LINKS {
-                links.insert(Link { from: from.to_owned(), to: (*to).to_owned() });
+    let fewest = fewest(pairs);
+    let mut links = Vec::new();
+    let mut counted = vec![0u64; addresses];
+    let mut touched = Vec::new();
+    for (to, deliveries) in deliveries.iter() {
+        for (delivered, first) in deliveries {
+            let window = seen.passed_on.get(*first..).unwrap_or_default();
+            for passed in window.iter().take_while(|passed| passed.at_ns <= *delivered) {
+                let Some(count) = counted.get_mut(passed.from.index()) else { continue };
+                if *count == 0 {
+                    touched.push(passed.from);
+                }
+                *count += 1;
+            }
+        }
+        for from in touched.drain(..) {
+            let within = counted.get_mut(from.index()).map(std::mem::take).unwrap_or_default();
+            if from == to || within < fewest {
+                continue;
+            }
+            let sendings = sendings.get(from);
+            let at_any_time = float(sendings.len() as u64) * float(deliveries.len() as u64) * share;
+            let suspect = |at_the_same_times: f64| {
+                poisson_tail(within, at_any_time.max(at_the_same_times)) * pairs < FALSE_LINKS
+            };
+            let outside = || around(sendings, deliveries, timing.window_ns) - within;
+            if suspect(neighbouring(0)) && suspect(neighbouring(outside())) {
+                links.push(Link { from, to });
             }
         }
     }
+    links.sort_unstable();
     links
+}
+
+/// The rate that so many sendings in the windows around the one that counts come to.
+fn neighbouring(outside: u64) -> f64 {
+    (float(outside) + 0.5) / float(2 * NEIGHBOURS)
+}
+
+/// What is in the window counts only from so many on: twice at least, and never so few that even users without anything in the
+/// windows around could be there by chance.
+fn fewest(pairs: f64) -> u64 {
+    let by_chance = |count: &u64| poisson_tail(*count, neighbouring(0)) * pairs >= FALSE_LINKS;
+    (2..).find(|count| !by_chance(count)).unwrap_or(2)
+}
+
+/// Pairs of a sending and a delivery of which the first lies in the windows before and after the second. Both are by time.
+fn around(sendings: &[u64], deliveries: &[(u64, usize)], window_ns: u64) -> u64 {
+    let margin = window_ns.saturating_mul(NEIGHBOURS);
+    let before = margin.saturating_add(window_ns);
+    // One look for each of whichever are fewer.
+    let pairs: usize = if deliveries.len() <= sendings.len() {
+        let count = |at: u64| {
+            let end = sendings.partition_point(|sent| *sent <= at.saturating_add(margin));
+            end - sendings.partition_point(|sent| *sent < at.saturating_sub(before))
+        };
+        deliveries.iter().map(|(at, _)| count(*at)).sum()
+    } else {
+        let count = |sent: u64| {
+            let end = deliveries.partition_point(|(at, _)| *at <= sent.saturating_add(before));
+            end - deliveries.partition_point(|(at, _)| *at < sent.saturating_sub(margin))
+        };
+        sendings.iter().map(|sent| count(*sent)).sum()
+    };
+    pairs as u64
+}
+
+/// Values of each address, in their order.
+struct Grouped<T> {
+    values: Vec<T>,
+    /// Where those of each address begin, and the end.
+    begins: Vec<usize>,
+}
+
+impl<T: Copy + Default> Grouped<T> {
+    fn of(addresses: usize, all: impl Iterator<Item = (Address, T)>) -> Self {
+        let all: Vec<(Address, T)> = all.collect();
+        let mut begins = vec![0; addresses + 1];
+        for (address, _) in &all {
+            if let Some(count) = begins.get_mut(address.index() + 1) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for begin in &mut begins {
+            sum += *begin;
+            *begin = sum;
+        }
+        let mut next = begins.clone();
+        let mut values = vec![T::default(); all.len()];
+        for (address, value) in all {
+            let place = next.get_mut(address.index()).and_then(|next| {
+                *next += 1;
+                values.get_mut(*next - 1)
+            });
+            if let Some(place) = place {
+                *place = value;
+            }
+        }
+        Self { values, begins }
+    }
+
+    /// Those of one address.
+    fn get(&self, address: Address) -> &[T] {
+        let ends = self.begins.get(address.index()).zip(self.begins.get(address.index() + 1));
+        ends.and_then(|(begin, end)| self.values.get(*begin..*end)).unwrap_or_default()
+    }
+
+    /// Addresses that have any, with theirs.
+    fn iter(&self) -> impl Iterator<Item = (Address, &[T])> {
+        let addresses = (0..).map(Address).take(self.begins.len().saturating_sub(1));
+        addresses.map(|address| (address, self.get(address))).filter(|(_, values)| !values.is_empty())
+    }
+
+    /// How many addresses have any.
+    fn inhabited(&self) -> u64 {
+        self.iter().count() as u64
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and times of one run are far below 2^52")]
 fn float(n: u64) -> f64 {
     n as f64
-}
-
-/// Names in the order of their positions.
-fn by_position<'a>(positions: &BTreeMap<&'a str, usize>) -> impl Iterator<Item = (&'a str, usize)> {
-    let mut named: Vec<_> = positions.iter().map(|(name, position)| (*name, *position)).collect();
-    named.sort_unstable_by_key(|(_, position)| *position);
-    named.into_iter()
-}
-
-/// For each of so many senders, its sendings in and around the windows before some deliveries. `sendings` are by time.
-fn around(sendings: &[(u64, usize)], senders: usize, deliveries: &[u64], window_ns: u64) -> Vec<Near> {
-    let mut counted = vec![Near::default(); senders];
-    for (_, sender) in sendings {
-        if let Some(near) = counted.get_mut(*sender) {
-            near.sendings += 1;
-        }
-    }
-    let margin = window_ns.saturating_mul(NEIGHBOURS);
-    for delivered in deliveries {
-        let earliest = delivered.saturating_sub(margin + window_ns);
-        let first = sendings.partition_point(|(at, _)| *at < earliest);
-        let latest = delivered.saturating_add(margin);
-        let near = sendings.get(first..).unwrap_or_default().iter().take_while(|(at, _)| *at <= latest);
-        for (at, sender) in near {
-            let Some(near) = counted.get_mut(*sender) else { continue };
-            if delivered.checked_sub(*at).is_some_and(|delay| delay <= window_ns) {
-                near.within += 1;
-            } else {
-                near.outside += 1;
-            }
-        }
-    }
-    counted
-}
-
-/// Sendings of one address near deliveries to another.
-#[derive(Clone, Copy, Debug, Default)]
-struct Near {
-    /// In all.
-    sendings: u64,
-    /// In the window before a delivery.
-    within: u64,
-    /// In the windows around that one.
-    outside: u64,
 }
 
 /// The probability of `count` or more events where `mean` are expected.
@@ -176,70 +243,19 @@ pub struct Score {
     pub pairs: u64,
 }
 
-/// Compares guesses with who really wrote to whom.
-pub fn score(links: &BTreeSet<Link>, truth: &Truth) -> Score {
-    let users: BTreeMap<&str, UserIdx> =
-        truth.addresses.iter().map(|used| (used.address.as_str(), used.user)).collect();
+/// Compares guesses from some sightings, each there once, with who really wrote to whom.
+pub fn score(links: &[Link], seen: &Sightings, truth: &Truth) -> Score {
+    let users = Users::of(seen, truth);
     // Both ends of a conversation write: if nothing else, the confirmations that set it up.
     let wrote: BTreeSet<(UserIdx, UserIdx)> =
         truth.conversations.iter().flat_map(|c| [(c.a, c.b), (c.b, c.a)]).collect();
     let right = links
         .iter()
-        .filter_map(|link| Some((*users.get(link.from.as_str())?, *users.get(link.to.as_str())?)))
+        .filter_map(|link| Some((users.get(link.from)?, users.get(link.to)?)))
         .filter(|pair| wrote.contains(pair))
         .count();
     Score { guessed: links.len() as u64, right: right as u64, pairs: wrote.len() as u64 }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sightings::{Delivered, PassedOn};
-    use sxlab_protocol::wire::EntityId;
-    use sxlab_simnet::observe::VantageId;
-
-    #[test]
-    fn the_poisson_tail_is_right_where_it_is_easy_to_check() {
-        assert!((poisson_tail(0, 3.0) - 1.0).abs() < 1e-12);
-        assert!((poisson_tail(1, 0.5) - (1.0 - (-0.5f64).exp())).abs() < 1e-12);
-        // P(X ≥ 10 | 1) = 1.1142547833872067e-7
-        assert!((poisson_tail(10, 1.0) / 1.114_254_783_387_206_7e-7 - 1.0).abs() < 1e-9);
-        assert!(poisson_tail(5, 100.0) > 0.999_999);
-        assert_eq!(poisson_tail(3, 0.0), 0.0);
-    }
-
-    fn sends(from: &str, at_ms: u64) -> PassedOn {
-        PassedOn {
-            at_ns: at_ms * 1_000_000,
-            proxy: VantageId(0),
-            from: from.to_owned(),
-            to: "relay".to_owned(),
-            corr: CorrId::EMPTY,
-        }
-    }
-
-    fn gets(to: &str, at_ms: u64) -> Delivered {
-        Delivered {
-            at_ns: at_ms * 1_000_000,
-            router: VantageId(0),
-            recipient_id: EntityId::EMPTY,
-            to: to.to_owned(),
-        }
-    }
-
-    #[test]
-    fn times_link_those_who_keep_following_each_other_and_nobody_else() {
-        let mut seen = Sightings::default();
-        for i in 0..20 {
-            // Alice writes to Bob every 10 s; Carol sends and Dave receives in between.
-            seen.passed_on.push(sends("alice", i * 10_000));
-            seen.delivered.push(gets("bob", i * 10_000 + 100));
-            seen.passed_on.push(sends("carol", i * 10_000 + 3_000 + 40 * i));
-            seen.delivered.push(gets("dave", i * 10_000 + 7_000 - 60 * i));
-        }
-        let timing = Timing { window_ns: 500_000_000, span_ns: 200_000_000_000 };
-        let links = by_time(&seen, timing);
-        let expected = Link { from: "alice".to_owned(), to: "bob".to_owned() };
-        assert_eq!(links.into_iter().collect::<Vec<_>>(), [expected]);
-    }
-}
+mod tests;

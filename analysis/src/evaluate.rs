@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 
 use sxlab_simnet::network::{OperatorIdx, RouterIdx, UserIdx};
-use sxlab_simnet::observe::{Log, VantageId};
+use sxlab_simnet::observe::{Log, LogError, VantageId};
 use sxlab_simnet::scenario::Scenario;
 use sxlab_simnet::selection::Policy;
 use sxlab_simnet::truth::Truth;
@@ -56,6 +56,9 @@ pub enum EvaluateError {
     /// The scenario's routers can't be enumerated.
     #[error(transparent)]
     Routers(#[from] RoutersError),
+    /// What was seen can't be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// There is nothing to estimate from.
     #[error(transparent)]
     Resample(#[from] ResampleError),
@@ -104,8 +107,12 @@ pub fn evaluate(scenario: &Scenario, runs: &[PolicyRun<'_>], seed: u64) -> Resul
         let drawn = draw(scenario, run, seed)?;
         for (index, set) in scenario.analysis.colluding.iter().enumerate() {
             let drawn = drawn.as_ref().and_then(|drawn| drawn.get(index));
-            network(scenario, run, set, drawn, &mut compared, &mut evaluation)?;
-            attacks(scenario, run, set, &mut evaluation);
+            let held: Vec<VantageId> =
+                routers_of(scenario, set).into_iter().filter_map(|router| run.log.router(router)).collect();
+            let sightings = Sightings::of(&run.log.view(&held))?;
+            let observed = observed::seen(run.log, &sightings, run.truth, &routers_of(scenario, set));
+            network(scenario, run, set, &observed, drawn, &mut compared, &mut evaluation)?;
+            attacks(scenario, run, set, &sightings, &mut evaluation);
         }
     }
     let mut checks: Vec<Check> = compared.iter().map(|c| c.check).collect();
@@ -217,12 +224,12 @@ fn network(
     scenario: &Scenario,
     run: &PolicyRun<'_>,
     set: &[OperatorIdx],
+    seen: &[Seen],
     drawn: Option<&ExposureCounts>,
     compared: &mut Vec<Compared>,
     evaluation: &mut Evaluation,
 ) -> Result<(), EvaluateError> {
     let names = set_names(scenario, set);
-    let seen = observed::seen(run.log, run.truth, &routers_of(scenario, set));
     let picks = Picks::of(run.truth);
     let exact = exact(scenario, run, set)?;
     let drawn_share = |count: u64, counts: &ExposureCounts| Estimate {
@@ -233,13 +240,13 @@ fn network(
     let ways = [
         Way {
             metric: "both_ends_seen",
-            dyads: picks.conversations(&seen, Seen::on_one_path),
+            dyads: picks.conversations(seen, Seen::on_one_path),
             exact: exact.map(|e| e.conversation_on_one_path),
             drawn: drawn.map(|d| drawn_share(d.conversation_on_one_path(), d)),
         },
         Way {
             metric: "path_both_ends_seen",
-            dyads: picks.paths(&seen),
+            dyads: picks.paths(seen),
             exact: exact.map(|e| e.path),
             // The two paths of a conversation depend on each other; the interval knows.
             drawn: drawn.map(|d| Estimate {
@@ -250,7 +257,7 @@ fn network(
         },
         Way {
             metric: "conversation_both_ends_seen",
-            dyads: picks.conversations(&seen, |s| s.anywhere),
+            dyads: picks.conversations(seen, |s| s.anywhere),
             exact: exact.map(|e| e.conversation_anywhere),
             drawn: drawn.map(|d| drawn_share(d.conversation_anywhere, d)),
         },
@@ -301,7 +308,7 @@ fn network(
             }
         }
     }
-    let ever = stats::dyadic_effect(&picks.conversations(&seen, |s| s.on_one_path_ever))?;
+    let ever = stats::dyadic_effect(&picks.conversations(seen, |s| s.on_one_path_ever))?;
     let interval = stats::proportion(ever.effective_hits(), ever.effective_n());
     let share = ever.effective_hits() / ever.effective_n();
     let metric = Metric::plain("both_ends_seen_ever", &group, share, Some(interval), ever.n);
@@ -352,20 +359,23 @@ impl Picks {
 }
 
 /// Both attacks on a set's observations, scored.
-fn attacks(scenario: &Scenario, run: &PolicyRun<'_>, set: &[OperatorIdx], evaluation: &mut Evaluation) {
-    let held: Vec<VantageId> =
-        routers_of(scenario, set).into_iter().filter_map(|router| run.log.router(router)).collect();
-    let sightings = Sightings::of(&run.log.view(&held));
+fn attacks(
+    scenario: &Scenario,
+    run: &PolicyRun<'_>,
+    set: &[OperatorIdx],
+    sightings: &Sightings,
+    evaluation: &mut Evaluation,
+) {
     // What an attacker knows of the network's usual latency: one hop between routers, and some.
     let timing = Timing { window_ns: 2 * scenario.latency.default_ns + 100_000_000, span_ns: run.span_ns };
     let guesses = [
-        ("link_by_forward", "by forward", attack::by_forward(&sightings)),
-        ("link_by_time", "by time", attack::by_time(&sightings, timing)),
+        ("link_by_forward", "by forward", attack::by_forward(sightings)),
+        ("link_by_time", "by time", attack::by_time(sightings, timing)),
     ];
     let names = set_names(scenario, set);
     let group = group(run.policy, &names);
     for (metric, attack, links) in guesses {
-        let Score { guessed, right, pairs } = attack::score(&links, run.truth);
+        let Score { guessed, right, pairs } = attack::score(&links, sightings, run.truth);
         let share = |n: u64| (n > 0).then(|| estimate(right, n));
         let (precision, recall) = (share(guessed), share(pairs));
         for (what, share) in [("precision", precision), ("recall", recall)] {

@@ -9,7 +9,7 @@
 //! | [`attack`] | who writes to whom, guessed from sightings, and scored |
 //! | [`observed`] | what a set really saw of each conversation of a run |
 //! | [`evaluate`] | the metrics of a run: closed form, Monte Carlo and simulated network side by side |
-//! | [`stats`] | intervals, equivalence tests, dependence between conversations, bootstrap |
+//! | [`stats`] | intervals, equivalence tests, dependence between conversations, medians |
 //! | [`results`] | `summary.json`, CSV and Parquet tables, the output directory |
 //! | [`plots`] | SVG pictures: curves, bars, the network |
 //! | [`report`] | `report.html` |

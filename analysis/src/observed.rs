@@ -1,13 +1,12 @@
 //! What a colluding set really saw of each conversation in a simulated run: the set's observations, compared with the truth.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use sxlab_protocol::wire::{CorrId, EntityId};
 use sxlab_simnet::network::{RouterIdx, UserIdx};
 use sxlab_simnet::observe::{Log, VantageId};
 use sxlab_simnet::truth::{TrueConversation, TrueQueue, Truth};
 
-use crate::sightings::Sightings;
+use crate::sightings::{Address, QueueNo, Sightings};
 
 /// What the set saw of one conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,60 +29,73 @@ impl Seen {
     }
 }
 
-/// What a set of routers saw of every conversation, in the order of the truth's conversations.
+/// What a set of routers saw of every conversation, in the order of the truth's conversations. `sightings` are the set's.
 ///
 /// "Both ends on one path" is read off the observations: a proxy of the set passed a command of the sender's address on, and
 /// the same forward arrived at a relay of the set for a queue that the recipient's address is subscribed to. The truth only
 /// says which conversation the queue belongs to, and which proxy was the first.
-pub fn seen(log: &Log, truth: &Truth, routers: &[RouterIdx]) -> Vec<Seen> {
+pub fn seen(log: &Log, sightings: &Sightings, truth: &Truth, routers: &[RouterIdx]) -> Vec<Seen> {
     let vantages: Vec<(RouterIdx, VantageId)> =
         routers.iter().filter_map(|&router| Some((router, log.router(router)?))).collect();
-    let held: Vec<VantageId> = vantages.iter().map(|(_, vantage)| *vantage).collect();
-    let sightings = Sightings::of(&log.view(&held));
-    let index = Index::of(&sightings, truth);
+    let index = Index::of(sightings, truth);
     let at = |router: RouterIdx| vantages.iter().find(|(r, _)| *r == router).map(|(_, vantage)| *vantage);
     truth.conversations.iter().map(|conversation| index.conversation(conversation, &at)).collect()
 }
 
+/// Whose the addresses of some sightings are: the truth.
+pub(crate) struct Users(Vec<Option<UserIdx>>);
+
+impl Users {
+    pub(crate) fn of(sightings: &Sightings, truth: &Truth) -> Self {
+        let mut users = vec![None; sightings.addresses()];
+        for used in &truth.addresses {
+            let place = sightings.address(&used.address).and_then(|address| users.get_mut(address.index()));
+            if let Some(user) = place {
+                *user = Some(used.user);
+            }
+        }
+        Self(users)
+    }
+
+    pub(crate) fn get(&self, address: Address) -> Option<UserIdx> {
+        self.0.get(address.index()).copied().flatten()
+    }
+}
+
 /// Sightings by what they are looked up with.
 struct Index<'a> {
-    /// Sender and recipient of the forwards that the set saw at both ends, by relay, queue and proxy.
-    paths: BTreeSet<(VantageId, &'a EntityId, VantageId, UserIdx, UserIdx)>,
-    /// Who was seen at a queue.
-    at_queue: BTreeSet<(VantageId, &'a EntityId, UserIdx)>,
+    sightings: &'a Sightings,
+    /// Queue, proxy, sender and recipient of the forwards that the set saw at both ends: sorted.
+    paths: Vec<(QueueNo, VantageId, UserIdx, UserIdx)>,
+    /// Who was seen at a queue: sorted.
+    at_queue: Vec<(QueueNo, UserIdx)>,
     /// Who was seen passing something on through a proxy.
     at_proxy: BTreeSet<(VantageId, UserIdx)>,
 }
 
 impl<'a> Index<'a> {
     fn of(sightings: &'a Sightings, truth: &'a Truth) -> Self {
-        let addresses: BTreeMap<&str, UserIdx> =
-            truth.addresses.iter().map(|used| (used.address.as_str(), used.user)).collect();
-        let user = |address: &str| addresses.get(address).copied();
-        let passed: BTreeMap<&CorrId, (VantageId, &String)> =
-            sightings.passed_on.iter().map(|p| (&p.corr, (p.proxy, &p.from))).collect();
-        let paths = sightings
-            .arrived
-            .iter()
-            .filter_map(|arrived| {
-                let (proxy, from) = passed.get(&arrived.corr)?;
-                let to = user(arrived.subscriber.as_ref()?)?;
-                Some((arrived.relay, &arrived.sender_id, *proxy, user(from)?, to))
-            })
-            .collect();
-        let at_queue = sightings
-            .queues
-            .iter()
-            .flat_map(|((router, recipient), queue)| {
-                queue
-                    .addresses
-                    .iter()
-                    .filter_map(|address| Some((*router, recipient, user(address)?)))
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        let at_proxy = sightings.passed_on.iter().filter_map(|p| Some((p.proxy, user(&p.from)?))).collect();
-        Self { paths, at_queue, at_proxy }
+        let users = Users::of(sightings, truth);
+        let mut passed: Vec<Option<(VantageId, Address)>> = vec![None; sightings.forwards];
+        for p in &sightings.passed_on {
+            if let Some(place) = passed.get_mut(p.forward.0 as usize) {
+                *place = Some((p.proxy, p.from));
+            }
+        }
+        let paths = sightings.arrived.iter().filter_map(|arrived| {
+            let (proxy, from) = passed.get(arrived.forward.0 as usize).copied().flatten()?;
+            Some((arrived.queue?, proxy, users.get(from)?, users.get(arrived.subscriber?)?))
+        });
+        let mut paths: Vec<_> = paths.collect();
+        paths.sort_unstable();
+        paths.dedup();
+        let at_queue = sightings.subscribers.iter();
+        let mut at_queue: Vec<_> =
+            at_queue.filter_map(|(queue, address)| Some((*queue, users.get(*address)?))).collect();
+        at_queue.sort_unstable();
+        let at_proxy = sightings.passed_on.iter();
+        let at_proxy = at_proxy.filter_map(|p| Some((p.proxy, users.get(p.from)?))).collect();
+        Self { sightings, paths, at_queue, at_proxy }
     }
 
     fn conversation(
@@ -94,7 +106,8 @@ impl<'a> Index<'a> {
         let TrueConversation { a, b, to_a, to_b, .. } = conversation;
         let path = |queue: &TrueQueue, proxy: RouterIdx, from: UserIdx, to: UserIdx| {
             at(queue.router).zip(at(proxy)).is_some_and(|(relay, proxy)| {
-                self.paths.contains(&(relay, &queue.sender_id, proxy, from, to))
+                let queue = self.sightings.queue_of_sender(relay, &queue.sender_id);
+                queue.is_some_and(|queue| self.paths.binary_search(&(queue, proxy, from, to)).is_ok())
             })
         };
         let first =
@@ -102,7 +115,8 @@ impl<'a> Index<'a> {
         let ever = |queue: &TrueQueue, from, to| queue.proxies.iter().any(|&p| path(queue, p, from, to));
         let at_queue = |queue: &TrueQueue, user: UserIdx| {
             at(queue.router)
-                .is_some_and(|router| self.at_queue.contains(&(router, &queue.recipient_id, user)))
+                .and_then(|router| self.sightings.queue_of_recipient(router, &queue.recipient_id))
+                .is_some_and(|queue| self.at_queue.binary_search(&(queue, user)).is_ok())
         };
         let at_proxy = |queue: &TrueQueue, user: UserIdx| {
             let proxy = queue.proxies.first().and_then(|&proxy| at(proxy));

@@ -72,7 +72,9 @@ fn what_operators_observed_is_what_the_paths_say() {
             let on_path = |queue: &TrueQueue| {
                 held.contains(&queue.router) && queue.proxies.first().is_some_and(|p| held.contains(p))
             };
-            let observed = seen(&outcome.log, &outcome.truth, &held);
+            let vantages: Vec<_> = held.iter().filter_map(|router| outcome.log.router(*router)).collect();
+            let sightings = Sightings::of(&outcome.log.view(&vantages)).unwrap();
+            let observed = seen(&outcome.log, &sightings, &outcome.truth, &held);
             for (conversation, seen) in outcome.truth.conversations.iter().zip(observed) {
                 assert_eq!(seen.path_to_first, on_path(&conversation.to_a), "{policy} {set:?}");
                 assert_eq!(seen.path_to_reply, on_path(&conversation.to_b), "{policy} {set:?}");
@@ -118,8 +120,8 @@ fn linking_by_forward_is_never_wrong_and_finds_everything_that_a_set_holds_at_bo
     for set in [&[0][..], &[1], &[0, 1]] {
         let held: Vec<_> =
             routers(&scenario, set).into_iter().filter_map(|router| outcome.log.router(router)).collect();
-        let links = by_forward(&Sightings::of(&outcome.log.view(&held)));
-        let score = score(&links, &outcome.truth);
+        let sightings = Sightings::of(&outcome.log.view(&held)).unwrap();
+        let score = score(&by_forward(&sightings), &sightings, &outcome.truth);
         assert_eq!(score.right, score.guessed, "{set:?}");
         assert_eq!(score.pairs, 160);
         assert!(score.guessed > 0, "{set:?}");

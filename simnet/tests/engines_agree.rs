@@ -90,7 +90,7 @@ fn sessions(outcome: &Outcome) -> BTreeMap<Session, Vec<(i128, String)>> {
     let mut found: BTreeMap<Session, Vec<(i128, String)>> = BTreeMap::new();
     let mut open: BTreeMap<(VantageId, SessionNo), Session> = BTreeMap::new();
     let mut counts: BTreeMap<(VantageId, String), usize> = BTreeMap::new();
-    for observation in outcome.log.observations() {
+    for observation in outcome.log.observations().map(Result::unwrap) {
         let Sighting::Router(sight) = &observation.sight else { continue };
         let vantage = observation.vantage;
         let mut begin = |session: SessionNo, with: String| {

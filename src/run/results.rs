@@ -16,7 +16,6 @@ use sxlab_simnet::engine::Engine;
 use sxlab_simnet::network::{OperatorIdx, RouterIdx};
 use sxlab_simnet::observe::TraceHash;
 use sxlab_simnet::scenario::Scenario;
-use sxlab_simnet::seed::Streams;
 use sxlab_simnet::truth::TrueQueue;
 use sxlab_simnet::workload::Plan;
 
@@ -43,9 +42,6 @@ const MODEL_SHARES: [f64; 4] = [0.02, 0.05, 0.1, 0.25];
 
 /// The largest share of messages that may be missing for "all are delivered" to agree with what was seen.
 const DELIVERED_MARGIN: f64 = 0.01;
-
-/// Resamples of a bootstrap interval.
-const RESAMPLES: u32 = 1000;
 
 fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failures, error)
@@ -136,7 +132,7 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
         let outcome = &finished.outcome;
         add("messages_sent", outcome.truth.sent.len() as u64);
         add("messages_received", outcome.truth.deliveries.len() as u64);
-        add("observations", outcome.log.observations().len() as u64);
+        add("observations", outcome.log.len() as u64);
         if outcome.counts.events > 0 {
             add("events", outcome.counts.events);
         }
@@ -168,7 +164,6 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
 
 /// Deliveries of every policy, with the median time that a message takes.
 fn delivery(run: &Run<'_>, evaluation: &mut Evaluation) -> Result<Vec<DeliveryRow>, Failure> {
-    let streams = Streams::new(run.scenario.seed);
     let mut rows = Vec::new();
     for Finished { policy, outcome } in run.runs {
         let truth = &outcome.truth;
@@ -177,10 +172,9 @@ fn delivery(run: &Run<'_>, evaluation: &mut Evaluation) -> Result<Vec<DeliveryRo
             .iter()
             .map(|delivery| seconds(delivery.received_at_ns.saturating_sub(delivery.sent_at_ns)) * 1000.0)
             .collect();
-        let mut rng = streams.stream(&format!("bootstrap/latency/{policy}"));
         let median = match milliseconds.is_empty() {
             true => None,
-            false => Some(stats::median_interval(&milliseconds, RESAMPLES, &mut rng).map_err(failed)?),
+            false => Some(stats::median_interval(&milliseconds).map_err(failed)?),
         };
         if let Some(median) = &median {
             let metric = Metric::plain(

@@ -1,10 +1,8 @@
-//! Dependence and resampling: what conversations that share a user are worth, and intervals for medians.
+//! Dependence and order: what conversations that share a user are worth, and intervals for medians.
 
 use std::collections::BTreeMap;
 
-use rand_core::Rng;
-
-use super::Interval;
+use super::{Interval, regularised_beta};
 
 /// Why data cannot be resampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,9 +16,6 @@ pub enum ResampleError {
     /// A median of values that cannot be ordered.
     #[error("an observation is not a number")]
     NotANumber,
-    /// An interval needs at least one resample.
-    #[error("a bootstrap needs at least one resample")]
-    NoResamples,
 }
 
 /// One observation that hangs on two nodes, such as a conversation on two picks, and whether the event was seen in it.
@@ -97,7 +92,7 @@ pub fn dyadic_effect(dyads: &[Dyad]) -> Result<DesignEffect, ResampleError> {
 pub struct Median {
     /// The sample's median.
     pub estimate: f64,
-    /// Percentile bootstrap interval.
+    /// See [`median_interval`].
     pub interval: Interval,
     /// Observations.
     pub n: u64,
@@ -122,44 +117,43 @@ fn median_of(values: &mut [f64]) -> Option<f64> {
     Some(f64::midpoint(lower, upper))
 }
 
-/// The median of `values` with a percentile bootstrap interval from `resamples` resamples (1,000 or more are
-/// usual). The same stream gives the same interval.
+/// The median of `values` with the interval between two order statistics that covers the true median with at least 95 %,
+/// whatever the values' distribution: the narrowest with equal tails. Below six values no such two exist: it is then all of
+/// them. Time grows with the number of values.
 ///
 /// # Errors
-/// [`ResampleError::Empty`], [`ResampleError::NotANumber`], [`ResampleError::NoResamples`].
-pub fn median_interval(values: &[f64], resamples: u32, rng: &mut impl Rng) -> Result<Median, ResampleError> {
+/// [`ResampleError::Empty`], [`ResampleError::NotANumber`].
+pub fn median_interval(values: &[f64]) -> Result<Median, ResampleError> {
     if values.iter().any(|v| v.is_nan()) {
         return Err(ResampleError::NotANumber);
     }
-    let estimate = median(values).ok_or(ResampleError::Empty)?;
-    let mut medians = Vec::with_capacity(resamples as usize);
-    let mut resample = Vec::with_capacity(values.len());
-    for _ in 0..resamples {
-        resample.clear();
-        for _ in values {
-            // The high half of a 64 × 64 bit product: its bias, n/2⁶⁴, is far below the resampling noise.
-            let place = (u128::from(rng.next_u64()) * values.len() as u128) >> 64;
-            resample.extend(values.get(place as usize));
-        }
-        medians.extend(median_of(&mut resample));
+    let mut values = values.to_vec();
+    let estimate = median_of(&mut values).ok_or(ResampleError::Empty)?;
+    let below = values_below(values.len());
+    let above = values.len() - 1 - below;
+    let mut at = |place: usize| *values.select_nth_unstable_by(place, f64::total_cmp).1;
+    let interval = Interval { low: at(below), high: at(above) };
+    Ok(Median { estimate, interval, n: values.len() as u64 })
+}
+
+/// How many of `n` values lie below the interval, and as many above: the most for which fewer than that of `n` fair coins show
+/// heads with a probability of at most 2.5 %.
+fn values_below(n: usize) -> usize {
+    // P(X ≤ k − 1) for X ~ Bin(n, ½) is the regularised incomplete beta function at ½.
+    let tail = |k: usize| regularised_beta(0.5, (n - k + 1) as f64, k as f64);
+    let (mut most, mut too_many) = (0, n / 2 + 1);
+    while too_many - most > 1 {
+        let k = usize::midpoint(most, too_many);
+        // The interval from the (k)th smallest to the (k)th largest misses the median when fewer than k lie on one side.
+        if tail(k) <= 0.025 { most = k } else { too_many = k }
     }
-    medians.sort_by(f64::total_cmp);
-    let at = |quantile: f64| {
-        let last = medians.len().checked_sub(1)?;
-        medians.get((quantile * last as f64).round() as usize).copied()
-    };
-    match (at(0.025), at(0.975)) {
-        (Some(low), Some(high)) => {
-            Ok(Median { estimate, interval: Interval { low, high }, n: values.len() as u64 })
-        }
-        _ => Err(ResampleError::NoResamples),
-    }
+    most.saturating_sub(1)
 }
 
 #[cfg(test)]
 mod tests {
     use rand_chacha::ChaCha8Rng;
-    use rand_core::SeedableRng;
+    use rand_core::{Rng, SeedableRng};
 
     use super::*;
 
@@ -240,23 +234,40 @@ mod tests {
         assert_eq!(median(&[]), None);
     }
 
+    /// Binomial probabilities summed: with 101 values 40 to 60 (in 0 to 100), as tables have it.
     #[test]
-    fn the_bootstrap_covers_the_median_and_repeats() {
-        let values: Vec<f64> = (0..101).map(f64::from).collect();
-        let run = |seed| median_interval(&values, 2000, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
-        let found = run(1);
-        assert_eq!(found, run(1));
+    fn the_interval_of_a_median_is_that_of_the_binomial_distribution() {
+        let values: Vec<f64> = (0..101).rev().map(f64::from).collect();
+        let found = median_interval(&values).unwrap();
         assert_eq!((found.estimate, found.n), (50.0, 101));
-        // The exact interval from order statistics is 40 to 60.
-        assert!((38.0..=42.0).contains(&found.interval.low), "{found:?}");
-        assert!((58.0..=62.0).contains(&found.interval.high), "{found:?}");
+        assert_eq!((found.interval.low, found.interval.high), (40.0, 60.0));
+        for n in 1..200u32 {
+            let mut below = 0.5f64.powi(n as i32);
+            let mut pmf = below;
+            let mut k = 0;
+            while below <= 0.025 {
+                pmf *= f64::from(n - k) / f64::from(k + 1);
+                below += pmf;
+                k += 1;
+            }
+            assert_eq!(values_below(n as usize), (k as usize).saturating_sub(1), "{n} values");
+        }
+    }
+
+    #[test]
+    fn few_values_are_all_in_the_interval_and_many_take_no_longer() {
+        let found = median_interval(&[3.0, 1.0, 2.0]).unwrap();
+        assert_eq!((found.interval.low, found.interval.high), (1.0, 3.0));
+        let many: Vec<f64> = (0..1_000_001).map(f64::from).collect();
+        let interval = median_interval(&many).unwrap().interval;
+        // 1.96 standard deviations of half a root of n.
+        assert!((interval.low - (500_000.0 - 980.0)).abs() < 3.0, "{interval:?}");
+        assert!((interval.high - (500_000.0 + 980.0)).abs() < 3.0, "{interval:?}");
     }
 
     #[test]
     fn data_without_a_median() {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        assert_eq!(median_interval(&[], 10, &mut rng), Err(ResampleError::Empty));
-        assert_eq!(median_interval(&[f64::NAN], 10, &mut rng), Err(ResampleError::NotANumber));
-        assert_eq!(median_interval(&[1.0], 0, &mut rng), Err(ResampleError::NoResamples));
+        assert_eq!(median_interval(&[]), Err(ResampleError::Empty));
+        assert_eq!(median_interval(&[f64::NAN]), Err(ResampleError::NotANumber));
     }
 }

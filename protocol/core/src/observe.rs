@@ -58,6 +58,96 @@ pub enum Kind {
     OtherResponse,
 }
 
+impl Kind {
+    /// All kinds, in their order: a kind's position is its number, `kind as u8`.
+    pub const ALL: [Self; 39] = [
+        Self::New,
+        Self::Sub,
+        Self::Key,
+        Self::RKey,
+        Self::SKey,
+        Self::Send,
+        Self::Ack,
+        Self::Get,
+        Self::Off,
+        Self::Del,
+        Self::Que,
+        Self::LSet,
+        Self::LDel,
+        Self::LKey,
+        Self::LGet,
+        Self::NKey,
+        Self::NDel,
+        Self::NSub,
+        Self::Ping,
+        Self::Prxy,
+        Self::Pfwd,
+        Self::Rfwd,
+        Self::OtherCommand,
+        Self::Ids,
+        Self::Lnk,
+        Self::Info,
+        Self::Nid,
+        Self::Nmsg,
+        Self::Sok,
+        Self::Msg,
+        Self::Ok,
+        Self::End,
+        Self::Deld,
+        Self::Pong,
+        Self::Pkey,
+        Self::Pres,
+        Self::Rres,
+        Self::Err,
+        Self::OtherResponse,
+    ];
+
+    /// As the kind is called here: `Send`, `OtherCommand`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::New => "New",
+            Self::Sub => "Sub",
+            Self::Key => "Key",
+            Self::RKey => "RKey",
+            Self::SKey => "SKey",
+            Self::Send => "Send",
+            Self::Ack => "Ack",
+            Self::Get => "Get",
+            Self::Off => "Off",
+            Self::Del => "Del",
+            Self::Que => "Que",
+            Self::LSet => "LSet",
+            Self::LDel => "LDel",
+            Self::LKey => "LKey",
+            Self::LGet => "LGet",
+            Self::NKey => "NKey",
+            Self::NDel => "NDel",
+            Self::NSub => "NSub",
+            Self::Ping => "Ping",
+            Self::Prxy => "Prxy",
+            Self::Pfwd => "Pfwd",
+            Self::Rfwd => "Rfwd",
+            Self::OtherCommand => "OtherCommand",
+            Self::Ids => "Ids",
+            Self::Lnk => "Lnk",
+            Self::Info => "Info",
+            Self::Nid => "Nid",
+            Self::Nmsg => "Nmsg",
+            Self::Sok => "Sok",
+            Self::Msg => "Msg",
+            Self::Ok => "Ok",
+            Self::End => "End",
+            Self::Deld => "Deld",
+            Self::Pong => "Pong",
+            Self::Pkey => "Pkey",
+            Self::Pres => "Pres",
+            Self::Rres => "Rres",
+            Self::Err => "Err",
+            Self::OtherResponse => "OtherResponse",
+        }
+    }
+}
+
 /// One thing that a router sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sight {
@@ -121,4 +211,18 @@ pub enum Layer {
     Session,
     /// Inside an RFWD or RRES of a proxy.
     Forwarded,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_named_and_numbered_as_they_are_declared() {
+        for (number, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!((kind as usize, kind.name()), (number, format!("{kind:?}").as_str()));
+        }
+        // The next one after the last would need a place here.
+        assert_eq!(Kind::OtherResponse as usize + 1, Kind::ALL.len());
+    }
 }

@@ -18,7 +18,7 @@ mod turmoil;
 use sxlab_node::tls::TlsError;
 use sxlab_protocol::agent::Noted;
 
-use crate::observe::{Log, TraceHash};
+use crate::observe::{Log, LogError, TraceHash};
 use crate::scenario::Scenario;
 use crate::seed::Streams;
 use crate::selection::Policy;
@@ -132,6 +132,9 @@ pub enum EngineError {
     /// A client met what should not happen.
     #[error("{0}")]
     Client(String),
+    /// The log could not keep everything that was seen.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Not every message arrived exactly once.
     #[error("{0}")]
     Incomplete(Completeness),
@@ -191,11 +194,12 @@ pub fn run(
 /// The outcome of a run that ended at `now`, if everything arrived.
 fn finish(
     plan: &Plan,
-    log: Log,
+    mut log: Log,
     truth: Truth,
     counts: Counts,
     (now, sending_from_ns): (u64, u64),
 ) -> Result<Outcome, EngineError> {
+    log.finish()?;
     let completeness = truth.completeness();
     if !completeness.is_complete() || truth.sent.len() != plan.sends.len() {
         return Err(EngineError::Incomplete(completeness));
