@@ -15,14 +15,21 @@
 //! | [`observe`] | what each vantage point saw; the trace hash |
 //! | [`truth`] | what really happened, for scoring only |
 
+mod degrees;
 pub mod engine;
+mod friends;
+mod graph;
 pub mod input;
+mod names;
 pub mod network;
 pub mod observe;
 pub mod population;
+mod power;
 pub mod scenario;
 pub mod seed;
 pub mod selection;
+mod table;
+mod times;
 pub mod trace;
 pub mod truth;
 pub mod units;

@@ -2,13 +2,15 @@
 //!
 //! A user's region and lists come from streams named after the user, so they stay the same when users are added.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use rand_core::Rng;
 
+use crate::degrees;
+use crate::graph::{Pair, configuration, random, ring};
 use crate::network::{RegionIdx, Router, RouterIdx, UserIdx};
 use crate::scenario::{Graph, Scenario};
-use crate::seed::{Streams, below, choose, shuffle};
+use crate::seed::{Streams, below, choose};
 use crate::selection::{ListedRouter, UserRouters};
 
 /// A conversation's position in [`Population::conversations`].
@@ -25,7 +27,7 @@ impl ConversationId {
 /// One user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// `user-17`, or the trace's own name.
+    /// `user-17`, or the name that the trace or the friendship list has.
     pub name: String,
     /// The region whose host carries the user's client.
     pub region: RegionIdx,
@@ -66,30 +68,41 @@ impl Population {
     /// [`Population::of_pairs`] is given.
     pub fn drawn(scenario: &Scenario, streams: &Streams) -> Self {
         let count = scenario.users.count;
-        let names = (0..count).map(|i| format!("user-{i}")).collect();
-        let pairs = match scenario.users.graph {
-            Graph::Ring { conversations } => ring(count, conversations),
-            Graph::Random { conversations } => random(count, conversations, streams),
+        let pairs = match &scenario.users.graph {
+            Graph::Ring { conversations } => ring(count, *conversations),
+            Graph::Random { conversations } => random(count, *conversations, streams),
+            Graph::Degrees(distribution) => {
+                let degrees = degrees::drawn(distribution, count, streams);
+                configuration(degrees, &mut streams.stream("contacts"))
+            }
+            Graph::File(list) => return Self::of_pairs(scenario, streams, list.names.to_vec(), &list.pairs),
             Graph::Trace => return Self::default(),
         };
+        let names = (0..count).map(|i| format!("user-{i}")).collect();
         Self::of_pairs(scenario, streams, names, &pairs)
     }
 
     /// Users of these names, in contact by these pairs of positions. Who invited is drawn for each pair.
-    pub fn of_pairs(
-        scenario: &Scenario,
-        streams: &Streams,
-        names: Vec<String>,
-        pairs: &[(UserIdx, UserIdx)],
-    ) -> Self {
+    pub fn of_pairs(scenario: &Scenario, streams: &Streams, names: Vec<String>, pairs: &[Pair]) -> Self {
         let added = added_routers(scenario, streams, names.len());
+        // Most users have the same lists.
+        let mut shared: BTreeMap<Vec<usize>, UserRouters> = BTreeMap::new();
         let users: Vec<User> = names
             .into_iter()
             .zip(added)
             .enumerate()
             .map(|(i, (name, added))| User {
-                region: region(scenario, &mut streams.stream(&format!("user/{i}/region"))),
-                routers: lists(scenario, &added),
+                region: match scenario.users.region_weights.len() {
+                    1 => RegionIdx(0),
+                    _ => region(scenario, &mut streams.stream(&format!("user/{i}/region"))),
+                },
+                routers: match shared.get(&added) {
+                    Some(routers) => routers.clone(),
+                    None => {
+                        let routers = lists(scenario, &added);
+                        shared.entry(added).or_insert(routers).clone()
+                    }
+                },
                 name,
             })
             .collect();
@@ -114,51 +127,6 @@ impl Population {
     pub fn conversation(&self, id: ConversationId) -> Option<&Conversation> {
         self.conversations.get(id.index())
     }
-}
-
-/// Pairs of neighbours, then of next neighbours and so on, until there are enough. No pair comes twice: at a
-/// distance of half a circle only the first half of the users begin one.
-fn ring(users: u32, conversations: u32) -> Vec<(UserIdx, UserIdx)> {
-    (1..=users / 2)
-        .flat_map(|distance| {
-            let begin = if distance * 2 == users { distance } else { users };
-            (0..begin).map(move |i| (UserIdx(i), UserIdx((i + distance) % users)))
-        })
-        .take(conversations as usize)
-        .collect()
-}
-
-/// One pair for everyone first, in an order drawn; then pairs drawn uniformly from those that are left.
-fn random(users: u32, conversations: u32, streams: &Streams) -> Vec<(UserIdx, UserIdx)> {
-    let mut rng = streams.stream("contacts");
-    let mut order: Vec<u32> = (0..users).collect();
-    shuffle(&mut rng, &mut order);
-    let mut taken = BTreeSet::new();
-    let mut pairs = Vec::new();
-    let mut add = |x: u32, y: u32| {
-        let new = x != y && pairs.len() < conversations as usize && taken.insert((x.min(y), x.max(y)));
-        if new {
-            pairs.push((UserIdx(x), UserIdx(y)));
-        }
-        pairs.len() < conversations as usize
-    };
-    for pair in order.chunks(2) {
-        match *pair {
-            [x, y] => add(x, y),
-            [x] => add(x, order.first().copied().unwrap_or(x)),
-            _ => break,
-        };
-    }
-    let possible = u64::from(users) * u64::from(users.saturating_sub(1)) / 2;
-    if u64::from(conversations) * 2 < possible {
-        // Few of many: a pair drawn is rarely taken already.
-        while add(below(&mut rng, u64::from(users)) as u32, below(&mut rng, u64::from(users)) as u32) {}
-    } else {
-        let mut all: Vec<(u32, u32)> = (0..users).flat_map(|x| (x + 1..users).map(move |y| (x, y))).collect();
-        shuffle(&mut rng, &mut all);
-        let _all_found = all.into_iter().all(|(x, y)| add(x, y));
-    }
-    pairs
 }
 
 /// For every user, which of [`crate::network::Network::user_added`] the user has.
@@ -189,7 +157,7 @@ fn lists(scenario: &Scenario, added: &[usize]) -> UserRouters {
         let known = network.operator(router.operator).is_some_and(|operator| operator.known);
         if known { !only } else { tables().any(|table| table.operator == router.operator) }
     };
-    let of_role = |role: fn(&Router) -> bool| -> Vec<ListedRouter> {
+    let of_role = |role: fn(&Router) -> bool| -> std::sync::Arc<[ListedRouter]> {
         network
             .iter()
             .filter(|(_, router)| role(router) && listed(router))
@@ -221,17 +189,54 @@ fn region(scenario: &Scenario, rng: &mut impl Rng) -> RegionIdx {
 /// A contact of a user: the conversation, and whether the user is its inviter.
 pub(crate) type Contact = (ConversationId, bool);
 
-/// For every user, the conversations that the user is in.
-pub(crate) fn contacts(population: &Population) -> Vec<Vec<Contact>> {
-    let mut contacts = vec![Vec::new(); population.users.len()];
-    for conversation in &population.conversations {
-        for (user, is_a) in [(conversation.a, true), (conversation.b, false)] {
-            if let Some(list) = contacts.get_mut(user.index()) {
-                list.push((conversation.id, is_a));
+/// For every user, the conversations that the user is in, in one list ordered by users.
+pub(crate) struct Contacts {
+    /// Where each user's begin, and behind the last user where they end.
+    start: Vec<usize>,
+    list: Vec<Contact>,
+}
+
+impl Contacts {
+    pub(crate) fn new(population: &Population) -> Self {
+        let ends = || {
+            let conversations = population.conversations.iter();
+            conversations.flat_map(|c| [(c.a, (c.id, true)), (c.b, (c.id, false))])
+        };
+        let mut start = vec![0; population.users.len() + 1];
+        for (user, _) in ends() {
+            if let Some(number) = start.get_mut(user.index() + 1) {
+                *number += 1;
             }
         }
+        let mut sum = 0;
+        for number in &mut start {
+            sum += *number;
+            *number = sum;
+        }
+        let mut free = start.clone();
+        let mut list = vec![(ConversationId(0), false); sum];
+        for (user, contact) in ends() {
+            if let Some(place) = free.get_mut(user.index()) {
+                if let Some(slot) = list.get_mut(*place) {
+                    *slot = contact;
+                }
+                *place += 1;
+            }
+        }
+        Self { start, list }
     }
-    contacts
+
+    /// A user's, in the order of conversations.
+    pub(crate) fn of(&self, user: UserIdx) -> &[Contact] {
+        let at = |place: usize| self.start.get(place).copied().unwrap_or(0);
+        self.list.get(at(user.index())..at(user.index() + 1)).unwrap_or_default()
+    }
+
+    /// Everyone who has a contact.
+    pub(crate) fn users(&self) -> impl Iterator<Item = UserIdx> {
+        let users = self.start.windows(2).enumerate();
+        users.filter(|(_, ends)| ends.first() != ends.last()).map(|(user, _)| UserIdx::from(user))
+    }
 }
 
 /// One of a user's contacts, each equally likely.
@@ -243,40 +248,6 @@ pub(crate) fn any_contact(contacts: &[Contact], rng: &mut impl Rng) -> Option<Co
 mod tests {
     use super::*;
     use crate::scenario::tests::scenario;
-    use proptest::prelude::*;
-
-    fn degrees(users: u32, pairs: &[(UserIdx, UserIdx)]) -> Vec<usize> {
-        (0..users).map(|u| pairs.iter().filter(|(x, y)| x.0 == u || y.0 == u).count()).collect()
-    }
-
-    #[test]
-    fn in_a_ring_everyone_has_the_nearest_as_contacts() {
-        assert_eq!(degrees(10, &ring(10, 20)), [4; 10]);
-        assert_eq!(ring(4, 100).len(), 6, "a full graph is the end");
-        assert_eq!(ring(2, 1), [(UserIdx(0), UserIdx(1))]);
-    }
-
-    proptest! {
-        #[test]
-        fn a_graph_has_the_pairs_asked_for_each_once(users in 3..30u32, contacts in 1..29u32, seed in any::<u64>()) {
-            let contacts = contacts.min(users - 1);
-            let conversations = users * contacts / 2;
-            let mut graphs = vec![random(users, conversations, &Streams::new(seed))];
-            if contacts > 1 {
-                graphs.push(ring(users, conversations));
-            }
-            for pairs in graphs {
-                let distinct: BTreeSet<_> = pairs.iter().map(|&(x, y)| (x.min(y), x.max(y))).collect();
-                prop_assert_eq!(distinct.len(), conversations as usize);
-                prop_assert_eq!(pairs.len(), conversations as usize);
-                prop_assert!(pairs.iter().all(|&(x, y)| x != y && x.0 < users && y.0 < users));
-                let lonely = degrees(users, &pairs).into_iter().filter(|&d| d == 0).count();
-                // One contact each, and one user too many for pairs.
-                let odd = usize::from(contacts == 1 && users % 2 == 1);
-                prop_assert_eq!(lonely, odd);
-            }
-        }
-    }
 
     #[test]
     fn the_same_seed_gives_the_same_population_and_another_seed_another() {
@@ -317,7 +288,7 @@ mod tests {
         let network = &scenario.network;
         let population = Population::drawn(&scenario, &Streams::new(1));
         let router = |name: &str| network.router_named(name).unwrap();
-        let lists = |name: &str, list: fn(&UserRouters) -> &Vec<ListedRouter>| -> usize {
+        let lists = |name: &str, list: fn(&UserRouters) -> &[ListedRouter]| -> usize {
             population
                 .users
                 .iter()
@@ -330,11 +301,34 @@ mod tests {
         assert_eq!(lists("two-1", |r| &r.storage), 0, "operator two only proxies");
         assert_eq!(lists("two-1", |r| &r.proxy), population.users.len() - 2);
         for user in &population.users {
-            for entry in &user.routers.storage {
+            for entry in user.routers.storage.iter() {
                 let added = [router("club-1"), router("own-1")].contains(&entry.router);
                 assert_eq!(entry.operator.is_none(), added, "an added router has no operator");
             }
         }
+    }
+
+    #[test]
+    fn equal_lists_are_held_once() {
+        let population = Population::drawn(&scenario(""), &Streams::new(1));
+        let first = &population.users[0].routers.storage;
+        assert!(population.users.iter().all(|user| std::sync::Arc::ptr_eq(&user.routers.storage, first)));
+    }
+
+    #[test]
+    fn contacts_are_the_ends_of_conversations() {
+        let population = Population::drawn(&scenario(""), &Streams::new(1));
+        let contacts = Contacts::new(&population);
+        let mut ends = 0;
+        for user in (0..population.users.len()).map(UserIdx::from) {
+            for &(id, is_a) in contacts.of(user) {
+                let conversation = population.conversation(id).unwrap();
+                assert_eq!(conversation.ends(is_a).0, user);
+                ends += 1;
+            }
+        }
+        assert_eq!(ends, 2 * population.conversations.len());
+        assert_eq!(contacts.users().count(), population.users.len());
     }
 
     #[test]

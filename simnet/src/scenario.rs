@@ -9,6 +9,8 @@ mod file;
 mod network;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trace;
+mod users;
 mod workload;
 
 use std::path::{Path, PathBuf};
@@ -17,9 +19,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use self::client::Client;
+pub use crate::friends::FriendList;
 pub use crate::input::InputError;
 use crate::network::{Network, OperatorIdx, Place, RouterIdx};
 use crate::selection::Policy;
+pub use crate::times::TimeUnit;
 
 /// The text of the scenario that runs when none is named: `scenarios/two-operators.toml`.
 pub const BUILTIN: &str = include_str!("../../scenarios/two-operators.toml");
@@ -105,7 +109,7 @@ pub struct Users {
 }
 
 /// Who is in contact with whom. Each pair of contacts is one conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Graph {
     /// Users in a circle, each in contact with the nearest, until there are so many conversations.
     Ring {
@@ -117,8 +121,28 @@ pub enum Graph {
         /// How many conversations.
         conversations: u32,
     },
+    /// Each user's number of contacts is drawn; pairs are drawn among the graphs with these numbers.
+    Degrees(Degrees),
+    /// The pairs of a friendship list.
+    File(FriendList),
     /// The pairs that exchange messages in the trace's window.
     Trace,
+}
+
+/// How many contacts users have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Degrees {
+    /// Numbers of contacts with their shares of the users in millionths; the draw is by share / sum of all.
+    Shares(Vec<(u32, u32)>),
+    /// A number k of contacts has a probability proportional to k^(−exponent).
+    PowerLaw {
+        /// The fewest, at least 1.
+        min: u32,
+        /// The most.
+        max: u32,
+        /// Thousandths of the exponent.
+        exponent: u32,
+    },
 }
 
 /// Who sends when.
@@ -127,8 +151,48 @@ pub enum Workload {
     /// Every user sends at the same average rate, at exponentially distributed intervals, each message to a
     /// contact drawn uniformly.
     Poisson(Rate),
+    /// The same with a rate that follows the hour of the day.
+    Diurnal(Diurnal),
+    /// Messages come in sessions, in which two contacts answer each other.
+    Conversations(Sessions),
     /// Messages as recorded.
     Trace(Trace),
+}
+
+impl Workload {
+    /// How much is sent; nothing for a trace, which says itself.
+    pub fn rate(&self) -> Option<Rate> {
+        match self {
+            Self::Poisson(rate) => Some(*rate),
+            Self::Diurnal(diurnal) => Some(diurnal.rate),
+            Self::Conversations(sessions) => Some(sessions.rate),
+            Self::Trace(_) => None,
+        }
+    }
+}
+
+/// A day's course of sending.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diurnal {
+    /// How much is sent; of rates, the mean over a day.
+    pub rate: Rate,
+    /// For each hour of the local day its weight; not all 0.
+    pub hours: [u32; 24],
+    /// For each region how far its clocks are ahead of UTC, in minutes.
+    pub ahead_minutes: Vec<i32>,
+    /// The time of day in UTC at which sending begins, in minutes.
+    pub begin_minutes: u32,
+}
+
+/// Sessions of messages that answer each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Sessions {
+    /// How much is sent.
+    pub rate: Rate,
+    /// Thousandths of the mean number of messages in a session, which is geometrically distributed.
+    pub length_thousandths: u64,
+    /// Mean time between two messages of a session, exponentially distributed.
+    pub gap_ns: u64,
 }
 
 /// How much is sent.
@@ -148,9 +212,11 @@ pub struct Trace {
     pub file: PathBuf,
     /// The file's name without its folder.
     pub file_name: String,
-    /// What the columns hold, from the first; none when the file did not say, then the trace's own header line
-    /// or, without one, the order timestamp, sender, recipient holds.
-    pub columns: Option<Vec<Column>>,
+    /// Where the columns are; none when the file did not say, then the trace's own header line or, without one,
+    /// the order timestamp, sender, recipient holds.
+    pub columns: Option<Columns>,
+    /// How times are written; none when the file did not say, then the first message tells.
+    pub time_unit: Option<TimeUnit>,
     /// Where the window begins, after the trace's earliest message.
     pub start_ns: u64,
     /// Length of the window, in the trace's time.
@@ -159,10 +225,26 @@ pub struct Trace {
     pub speed: u64,
 }
 
+/// Where the columns of a trace are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Columns {
+    /// What they hold, from the first.
+    Positions(Vec<Column>),
+    /// What the trace's header calls them.
+    Named {
+        /// Its name for the time.
+        time: String,
+        /// Its name for the sender.
+        sender: String,
+        /// Its name for the recipient.
+        recipient: String,
+    },
+}
+
 /// What a column of a trace holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Column {
-    /// Seconds, whole or with decimals, from any beginning.
+    /// When.
     Timestamp,
     /// Who sends.
     Sender,
@@ -180,6 +262,20 @@ impl Column {
             "sender" => Some(Self::Sender),
             "recipient" => Some(Self::Recipient),
             "-" => Some(Self::Ignored),
+            _ => None,
+        }
+    }
+
+    /// What a trace's header probably means by a name in lower case.
+    pub(crate) fn in_header(name: &str) -> Option<Self> {
+        match name {
+            "timestamp" | "time" | "ts" | "t" | "date" | "datetime" | "unixtime" | "unixts" | "epoch" => {
+                Some(Self::Timestamp)
+            }
+            "sender" | "source" | "src" | "from" | "caller" => Some(Self::Sender),
+            "recipient" | "receiver" | "target" | "destination" | "dest" | "dst" | "to" | "callee" => {
+                Some(Self::Recipient)
+            }
             _ => None,
         }
     }

@@ -23,6 +23,7 @@
 //! Before v6.2 clients knew no operators: [`Policy::DifferentRouter`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rand_core::Rng;
 use serde::Serialize;
@@ -76,13 +77,13 @@ pub struct ListedRouter {
     pub operator: Option<OperatorIdx>,
 }
 
-/// The routers that one user may use, by role.
+/// The routers that one user may use, by role. Users with the same lists share them: a clone costs no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserRouters {
     /// For the queues that the user receives from. Never empty in a checked population.
-    pub storage: Vec<ListedRouter>,
+    pub storage: Arc<[ListedRouter]>,
     /// For forwarding what the user sends. Never empty in a checked population.
-    pub proxy: Vec<ListedRouter>,
+    pub proxy: Arc<[ListedRouter]>,
 }
 
 /// Keeps the items that satisfy the condition, or all when none does.
@@ -135,7 +136,8 @@ impl UserRouters {
     /// The lists of every user under [`Policy::Single`].
     pub fn single(network: &Network, router: RouterIdx) -> Self {
         let entry = ListedRouter { router, operator: network.listed_operator(router) };
-        Self { storage: vec![entry], proxy: vec![entry] }
+        let list = Arc::from([entry]);
+        Self { storage: Arc::clone(&list), proxy: list }
     }
 }
 

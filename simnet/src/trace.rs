@@ -3,20 +3,15 @@
 //! The file is read twice from front to back: once for the earliest time, once for the window. Only the
 //! window's messages and the names in them are kept.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use crate::input::InputError;
+use crate::names::Names;
+use crate::scenario::{Column, Columns, Trace};
+use crate::table::{self, Separator};
+use crate::times::TimeUnit;
+use crate::units::format_duration;
 
-use sha2::{Digest, Sha256};
-
-use crate::scenario::{Column, InputError, Trace};
-use crate::units::{SECOND, format_duration};
-
-/// The longest line, in bytes.
-const MAX_LINE: u64 = 64 * 1024;
-/// The most messages that a window may have: about 250 MB.
-const MAX_MESSAGES: usize = 10_000_000;
+/// The most messages that a window may have: 320 MB, and half as much again while they are put in order.
+const MAX_MESSAGES: usize = 20_000_000;
 
 /// The messages in a trace's window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +54,20 @@ pub struct TraceReport {
     pub users_left_out: u64,
 }
 
+/// How long a trace is, from its earliest message to just after its latest.
+pub(crate) fn length_ns(trace: &Trace) -> Result<u64, InputError> {
+    let mut ends = None;
+    lines(trace, |line| {
+        let (first, last) = ends.unwrap_or((line.at_ns, line.at_ns));
+        ends = Some((line.at_ns.min(first), line.at_ns.max(last)));
+        Ok(())
+    })?;
+    let Some((first, last)) = ends else {
+        return Err(InputError::file(&trace.file, "holds no messages"));
+    };
+    Ok((last - first).saturating_add(1))
+}
+
 /// Reads the window of a trace. Errors name the trace's file and line.
 pub fn read(trace: &Trace) -> Result<Window, InputError> {
     let mut first_ns = u64::MAX;
@@ -74,7 +83,7 @@ pub fn read(trace: &Trace) -> Result<Window, InputError> {
     }
     let begin = first_ns.saturating_add(trace.start_ns);
     let end = begin.saturating_add(trace.window_ns);
-    let mut ids: BTreeMap<String, u32> = BTreeMap::new();
+    let mut names = Names::default();
     let mut messages = Vec::new();
     let again = lines(trace, |line| {
         if !(begin..end).contains(&line.at_ns) {
@@ -87,15 +96,7 @@ pub fn read(trace: &Trace) -> Result<Window, InputError> {
         if messages.len() == MAX_MESSAGES {
             return Err(format!("the window has more than {MAX_MESSAGES} messages, choose a shorter one"));
         }
-        let mut id = |name: &str| match ids.get(name) {
-            Some(&id) => id,
-            None => {
-                let id = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-                ids.insert(name.to_owned(), id);
-                id
-            }
-        };
-        let (sender, recipient) = (id(line.sender), id(line.recipient));
+        let (sender, recipient) = (names.id(line.sender), names.id(line.recipient));
         messages.push(Recorded { at_ns: line.at_ns - begin, sender, recipient });
         Ok(())
     })?;
@@ -112,23 +113,14 @@ pub fn read(trace: &Trace) -> Result<Window, InputError> {
     }
     report.in_window = messages.len() as u64;
     messages.sort_by_key(|message| message.at_ns);
-    Ok(by_name(ids, messages, report))
-}
-
-/// Numbers the names in their own order, whatever the order in which they appeared.
-fn by_name(ids: BTreeMap<String, u32>, mut messages: Vec<Recorded>, report: TraceReport) -> Window {
-    let mut position = vec![0u32; ids.len()];
-    for (new, &old) in (0u32..).zip(ids.values()) {
-        if let Some(slot) = position.get_mut(old as usize) {
-            *slot = new;
-        }
-    }
+    // Names are numbered in their own order, whatever the order in which they appeared.
+    let (names, position) = names.sorted();
     let new = |old: u32| position.get(old as usize).copied().unwrap_or(old);
     for message in &mut messages {
         message.sender = new(message.sender);
         message.recipient = new(message.recipient);
     }
-    Window { names: ids.into_keys().collect(), messages, report }
+    Ok(Window { names, messages, report })
 }
 
 /// One message as the file has it.
@@ -143,111 +135,159 @@ fn lines(
     trace: &Trace,
     mut each: impl FnMut(Line<'_>) -> Result<(), String>,
 ) -> Result<[u8; 32], InputError> {
-    let path: &Path = &trace.file;
-    let unreadable =
-        |error: std::io::Error| InputError::file(path, format!("the trace cannot be read: {error}"));
-    let mut input = BufReader::new(File::open(path).map_err(unreadable)?);
-    let mut hash = Sha256::new();
+    let mut commented = None;
     let mut layout: Option<Layout> = None;
-    let mut buffer = Vec::new();
-    for number in 1.. {
-        buffer.clear();
-        if input.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut buffer).map_err(unreadable)? == 0 {
-            break;
-        }
-        let wrong = |message: String| InputError::line(path, number, message);
-        if buffer.len() as u64 > MAX_LINE {
-            return Err(wrong(format!("longer than {MAX_LINE} bytes, is this a table of messages?")));
-        }
-        hash.update(&buffer);
-        let text = std::str::from_utf8(&buffer).map_err(|_| wrong("not UTF-8 text".to_owned()))?;
-        let text = text.trim_start_matches('\u{feff}').trim();
-        if text.is_empty() || text.starts_with('#') {
-            continue;
+    let mut unit = trace.time_unit;
+    let sha256 = table::lines(&trace.file, "the trace", |text| {
+        if let Some(comment) = text.strip_prefix('#') {
+            // Some files have their header in a comment.
+            if layout.is_none() {
+                commented = Places::of_header(comment.trim(), trace.columns.as_ref()).or(commented);
+            }
+            return Ok(());
         }
         let layout = match &layout {
             Some(layout) => layout,
             None => {
-                let (found, is_header) = Layout::of_first_line(text, trace.columns.as_deref());
+                let (found, is_header) = Layout::of_first_line(text, trace.columns.as_ref(), commented)?;
                 let found = &*layout.insert(found);
                 if is_header {
-                    continue;
+                    return Ok(());
                 }
                 found
             }
         };
-        each(layout.message(text).map_err(wrong)?).map_err(wrong)?;
-    }
-    Ok(hash.finalize().into())
+        each(layout.message(text, &mut unit)?)
+    })?;
+    Ok(sha256)
 }
 
-/// Where the columns are.
-struct Layout {
-    /// None for any run of blanks.
-    separator: Option<char>,
+/// Which columns hold what.
+#[derive(Clone, Copy)]
+struct Places {
     timestamp: usize,
     sender: usize,
     recipient: usize,
 }
 
-impl Layout {
-    /// Decides by the first line, and whether that is a header. A header is a line whose time begins with a
-    /// letter. It may name the three columns; what the scenario says comes first.
-    fn of_first_line(text: &str, columns: Option<&[Column]>) -> (Self, bool) {
-        let separator = [',', ';', '\t'].into_iter().find(|&c| text.contains(c));
-        let fields = fields(separator, text);
-        let standard = [Column::Timestamp, Column::Sender, Column::Recipient];
-        let named: Vec<Column> = fields
-            .iter()
-            .map(|name| Column::named(&name.to_ascii_lowercase()).unwrap_or(Column::Ignored))
-            .collect();
-        let complete = standard.iter().all(|column| named.iter().filter(|&c| c == column).count() == 1);
-        let columns = columns.unwrap_or(if complete { &named } else { &standard });
-        let at = |column| columns.iter().position(|&c| c == column).unwrap_or_default();
-        let layout = Self {
-            separator,
-            timestamp: at(Column::Timestamp),
-            sender: at(Column::Sender),
-            recipient: at(Column::Recipient),
+/// Where columns are when nothing says otherwise.
+const STANDARD: Places = Places { timestamp: 0, sender: 1, recipient: 2 };
+
+impl Places {
+    /// As a header says that names all three columns, each once.
+    fn of_header(text: &str, columns: Option<&Columns>) -> Option<Self> {
+        let fields = Separator::of(text).fields(text);
+        let [timestamp, sender, recipient] = found(&fields, columns);
+        match (timestamp.as_slice(), sender.as_slice(), recipient.as_slice()) {
+            (&[timestamp], &[sender], &[recipient]) => Some(Self { timestamp, sender, recipient }),
+            _ => None,
+        }
+    }
+}
+
+/// The columns of a header that are called as times, senders and recipients are.
+fn found(fields: &[&str], columns: Option<&Columns>) -> [Vec<usize>; 3] {
+    [Column::Timestamp, Column::Sender, Column::Recipient].map(|column| {
+        let is = |name: &str| match columns {
+            Some(Columns::Named { time, sender, recipient }) => {
+                name == match column {
+                    Column::Timestamp => time,
+                    Column::Sender => sender,
+                    _ => recipient,
+                }
+            }
+            _ => Column::in_header(&name.to_ascii_lowercase()) == Some(column),
         };
-        let time = fields.get(layout.timestamp).copied().unwrap_or_default();
-        let header = complete || time.starts_with(char::is_alphabetic);
-        (layout, header)
+        fields.iter().enumerate().filter(|(_, name)| is(name)).map(|(place, _)| place).collect()
+    })
+}
+
+/// Where the columns are.
+struct Layout {
+    separator: Separator,
+    places: Places,
+}
+
+impl Layout {
+    /// Decides by the first line that is no comment, and whether that is a header. A header is a line that names
+    /// the three columns, or whose time begins with a letter. What the scenario says comes first, then the
+    /// header, which may have stood in a comment.
+    fn of_first_line(
+        text: &str,
+        columns: Option<&Columns>,
+        commented: Option<Places>,
+    ) -> Result<(Self, bool), String> {
+        let separator = Separator::of(text);
+        let fields = separator.fields(text);
+        let header = Places::of_header(text, columns);
+        let begins_with_letter = |places: Places| {
+            let time = fields.get(places.timestamp).copied().unwrap_or_default();
+            time.starts_with(char::is_alphabetic)
+        };
+        let (places, is_header) = match (columns, header) {
+            (Some(Columns::Positions(columns)), _) => {
+                let at = |column| columns.iter().position(|&c| c == column).unwrap_or_default();
+                let places = Places {
+                    timestamp: at(Column::Timestamp),
+                    sender: at(Column::Sender),
+                    recipient: at(Column::Recipient),
+                };
+                (places, header.is_some() || begins_with_letter(places))
+            }
+            (_, Some(places)) => (places, true),
+            (Some(Columns::Named { time, sender, recipient }), None) => match commented {
+                Some(places) => (places, false),
+                None => {
+                    let once = |name: &&&String| fields.iter().filter(|f| *f == *name).count() != 1;
+                    let wrong = [time, sender, recipient];
+                    let wrong = wrong.iter().find(once).map_or("", |name| name.as_str());
+                    let has = fields.join(", ");
+                    return Err(format!("the header must name the column `{wrong}` once, it has {has}"));
+                }
+            },
+            (None, None) => match commented {
+                Some(places) => (places, begins_with_letter(places)),
+                None => (STANDARD, begins_with_letter(STANDARD)),
+            },
+        };
+        if is_header && header.is_none() && columns.is_none() && commented.is_none() {
+            not_misread(&fields)?;
+        }
+        Ok((Self { separator, places }, is_header))
     }
 
-    fn message<'a>(&self, text: &'a str) -> Result<Line<'a>, String> {
-        let fields = fields(self.separator, text);
-        let needed = self.timestamp.max(self.sender).max(self.recipient) + 1;
-        let at = |index: usize, what: &str| match fields.get(index) {
-            Some(field) if !field.is_empty() => Ok(*field),
+    /// The message of a line. The first one decides how times are written, unless the scenario says so.
+    fn message<'a>(&self, text: &'a str, unit: &mut Option<TimeUnit>) -> Result<Line<'a>, String> {
+        let Places { timestamp, sender, recipient } = self.places;
+        let at = |place: usize, what: &str| match self.separator.field(text, place) {
+            Some(field) if !field.is_empty() => Ok(field),
             Some(_) => Err(format!("the {what} is empty")),
-            None => Err(format!("{} columns, the message needs {needed}", fields.len())),
+            None => {
+                let needed = timestamp.max(sender).max(recipient) + 1;
+                let columns = self.separator.fields(text).len();
+                Err(format!("{columns} columns, the message needs {needed}"))
+            }
         };
-        let time = at(self.timestamp, "timestamp")?;
-        let sender = at(self.sender, "sender")?;
-        let recipient = at(self.recipient, "recipient")?;
-        let at_ns = seconds(time).ok_or_else(|| format!("`{time}` is not a time in seconds"))?;
+        let time = at(timestamp, "timestamp")?;
+        let (sender, recipient) = (at(sender, "sender")?, at(recipient, "recipient")?);
+        let at_ns = unit.get_or_insert_with(|| TimeUnit::of(time)).read(time)?;
         Ok(Line { at_ns, sender, recipient })
     }
 }
 
-/// The columns of a line, without blanks and quotation marks around them.
-fn fields(separator: Option<char>, text: &str) -> Vec<&str> {
-    match separator {
-        Some(separator) => text.split(separator).map(|field| field.trim().trim_matches('"')).collect(),
-        None => text.split_whitespace().map(|field| field.trim_matches('"')).collect(),
+/// Refuses a header by which the standard order would be a guess: it names none of the three columns, or one
+/// in another place.
+fn not_misread(fields: &[&str]) -> Result<(), String> {
+    let found = found(fields, None);
+    let standard = [STANDARD.timestamp, STANDARD.sender, STANDARD.recipient];
+    let in_place = |(places, standard): (&Vec<usize>, usize)| places.iter().all(|&place| place == standard);
+    if found.iter().any(|places| !places.is_empty()) && found.iter().zip(standard).all(in_place) {
+        return Ok(());
     }
-}
-
-/// Nanoseconds of whole or decimal seconds; decimals beyond the ninth are dropped.
-fn seconds(text: &str) -> Option<u64> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(decimals) {
-        return None;
-    }
-    let nine: String = decimals.chars().chain(std::iter::repeat('0')).take(9).collect();
-    whole.parse::<u64>().ok()?.checked_mul(SECOND)?.checked_add(nine.parse().ok()?)
+    Err(format!(
+        "the header has {}: say which of them hold time, sender and recipient by workload.columns",
+        fields.join(", ")
+    ))
 }
 
 #[cfg(test)]
@@ -255,7 +295,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::units::{DAY, HOUR};
     use proptest::prelude::*;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     /// A file that is removed at the end of its test.
     pub(crate) struct TempFile(pub(crate) PathBuf);
@@ -279,6 +319,7 @@ pub(crate) mod tests {
             file: file.to_owned(),
             file_name: "t.csv".to_owned(),
             columns: None,
+            time_unit: None,
             start_ns: 0,
             window_ns: DAY,
             speed: 1,
@@ -307,6 +348,10 @@ pub(crate) mod tests {
             "# a comment\n10 a b\n  12   b a 77\n",
             "\u{feff}time, from, to\n10, a, \"b\"\n12, b, a\n",
             "sender,recipient,timestamp\na,b,10\nb,a,12\n",
+            "src dst time\na b 10\nb a 12\n",
+            "Source;Target;Weight;Timestamp\na;b;1;10\nb;a;1;12\n",
+            "# src dst ts\na b 10\nb a 12\n",
+            "time,who,whom\n10,a,b\n12,b,a\n",
         ]
         .iter()
         .enumerate()
@@ -319,19 +364,46 @@ pub(crate) mod tests {
     #[test]
     fn the_scenario_may_say_what_the_columns_hold() {
         let file = TempFile::new("columns", b"x,a,b,10\ny,b,a,12\n");
-        let columns = Some(vec![Column::Ignored, Column::Sender, Column::Recipient, Column::Timestamp]);
+        let columns = vec![Column::Ignored, Column::Sender, Column::Recipient, Column::Timestamp];
+        let columns = Some(Columns::Positions(columns));
         let window = read(&Trace { columns, ..trace(&file.0) }).unwrap();
         assert_eq!(messages(&window), [(0.0, "a", "b"), (2.0, "b", "a")]);
     }
 
     #[test]
-    fn seconds_may_have_decimals() {
-        assert_eq!(seconds("12"), Some(12 * SECOND));
-        assert_eq!(seconds("12.5"), Some(12 * SECOND + SECOND / 2));
-        assert_eq!(seconds("0.0000000019"), Some(1));
-        for text in ["", ".", "1.", ".5", "-1", "+1", "1e3", "1.5.2", "99999999999999"] {
-            assert_eq!(seconds(text), None, "{text:?}");
+    fn the_scenario_may_name_the_columns_as_their_header_does() {
+        let columns =
+            || Some(Columns::Named { time: "ts".into(), sender: "X".into(), recipient: "Y".into() });
+        for (i, text) in
+            ["X,Y,w,ts\na,b,1,10\nb,a,1,12\n", "# about\n# X Y w ts\na b 1 10\nb a 1 12\n"].iter().enumerate()
+        {
+            let file = TempFile::new(&format!("named{i}"), text.as_bytes());
+            let window = read(&Trace { columns: columns(), ..trace(&file.0) }).unwrap();
+            assert_eq!(messages(&window), [(0.0, "a", "b"), (2.0, "b", "a")], "{text:?}");
         }
+        let file = TempFile::new("named-not", b"X,y,ts\na,b,10\n");
+        let error = read(&Trace { columns: columns(), ..trace(&file.0) }).unwrap_err().to_string();
+        assert!(error.ends_with(":1: the header must name the column `Y` once, it has X, y, ts"), "{error}");
+    }
+
+    #[test]
+    fn times_may_be_dates_or_parts_of_seconds() {
+        for (i, text) in [
+            "1385316005250,a,b\n1385316007250,b,a\n",
+            "1385316005250000 a b\n1385316007250000 b a\n",
+            "2013-11-24T18:00:05Z,a,b\n2013-11-24T18:00:07Z,b,a\n",
+            "src\tdst\ttime\na\tb\t2013-11-24 23:59:59\nb\ta\t2013-11-25 00:00:01\n",
+        ]
+        .iter()
+        .enumerate()
+        {
+            let window = read_text(&format!("times{i}"), text).unwrap();
+            assert_eq!(messages(&window), [(0.0, "a", "b"), (2.0, "b", "a")], "{text:?}");
+        }
+        let file = TempFile::new("unit", b"10,a,b\n2010,b,a\n");
+        let window = read(&Trace { time_unit: Some(TimeUnit::Milliseconds), ..trace(&file.0) }).unwrap();
+        assert_eq!(messages(&window), [(0.0, "a", "b"), (2.0, "b", "a")]);
+        assert_eq!(length_ns(&trace(&file.0)).unwrap(), 2_000_000_000_001);
     }
 
     #[test]
@@ -354,6 +426,11 @@ pub(crate) mod tests {
             ("-5,a,b\n", "FILE:1: `-5` is not a time in seconds"),
             ("timestamp,sender,recipient\n", "FILE: holds no messages"),
             ("", "FILE: holds no messages"),
+            (
+                "user1 user2 when\n17 18 10\n",
+                "FILE:1: the header has user1, user2, when: say which of them hold time, sender and recipient by workload.columns",
+            ),
+            ("2013-11-24,a,b\n17,b,a\n", "FILE:2: `17` is not a date from 1970 on such as 2013-11-24T18:00:05Z"),
             ("1,a,a\n", "FILE: no messages in the window of 1d from 0s after the first message"),
         ]
         .into_iter()
@@ -365,7 +442,7 @@ pub(crate) mod tests {
         assert!(read(&trace(&bytes.0)).unwrap_err().to_string().ends_with(":2: not UTF-8 text"));
         let long = TempFile::new("long", &vec![b'1'; 100_000]);
         let error = read(&trace(&long.0)).unwrap_err().to_string();
-        assert!(error.ends_with(":1: longer than 65536 bytes, is this a table of messages?"), "{error}");
+        assert!(error.ends_with(":1: longer than 65536 bytes, is this a table?"), "{error}");
     }
 
     proptest! {

@@ -3,16 +3,17 @@
 //! Times count from the beginning of the sending phase. An engine adds the time at which its network is set up:
 //! every queue created and secured, every contact able to send.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+mod diurnal;
+mod recorded;
+mod sessions;
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::network::UserIdx;
-use crate::population::{Conversation, ConversationId, Population, any_contact, contacts};
-use crate::scenario::{InputError, Rate, Scenario, Trace, Workload};
+pub(crate) use self::diurnal::Day;
+use crate::population::{Contacts, ConversationId, Population, any_contact};
+use crate::scenario::{InputError, Rate, Scenario, Workload};
 use crate::seed::{Streams, below, choose, exponential};
-use crate::trace::{self, TraceReport, Window};
+use crate::trace::{self, TraceReport};
 use crate::units::HOUR;
 
 /// One message to send.
@@ -44,56 +45,62 @@ pub struct Plan {
 impl Plan {
     /// The plan of a scenario. Fails only on a trace, with its file and line.
     pub fn new(scenario: &Scenario, streams: &Streams) -> Result<Self, InputError> {
-        let (population, drafts, trace) = match &scenario.workload {
-            Workload::Poisson(rate) => {
-                let population = Population::drawn(scenario, streams);
-                let drafts = poisson(&population, *rate, scenario.duration_ns, streams);
-                (population, drafts, None)
+        if let Workload::Trace(trace) = &scenario.workload {
+            let window = trace::read(trace)?;
+            let (population, drafts, report) = recorded::plan(scenario, streams, trace, window);
+            return Ok(Self {
+                population,
+                sends: number(drafts, scenario.body, streams),
+                trace: Some(report),
+            });
+        }
+        let population = Population::drawn(scenario, streams);
+        let contacts = Contacts::new(&population);
+        let drafts = match &scenario.workload {
+            Workload::Poisson(rate) => poisson(&contacts, *rate, scenario.duration_ns, streams),
+            Workload::Diurnal(day) => {
+                diurnal::drafts(&population, &contacts, day, scenario.duration_ns, streams)
             }
-            Workload::Trace(trace) => {
-                let window = trace::read(trace)?;
-                let (population, drafts, report) = recorded(scenario, streams, trace, window);
-                (population, drafts, Some(report))
+            Workload::Conversations(sessions) => {
+                sessions::drafts(&contacts, *sessions, scenario.duration_ns, streams)
             }
+            Workload::Trace(_) => Vec::new(),
         };
-        Ok(Self { population, sends: number(drafts, scenario.body, streams), trace })
+        drop(contacts);
+        Ok(Self { population, sends: number(drafts, scenario.body, streams), trace: None })
     }
 }
 
-/// A message before it has a number and a body.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Draft {
-    at_ns: u64,
-    conversation: ConversationId,
-    from_a: bool,
+/// A message before it has a number and a body: both are 0.
+fn draft(at_ns: u64, conversation: ConversationId, from_a: bool) -> Send {
+    Send { at_ns, conversation, from_a, seq: 0, body_len: 0 }
 }
 
-fn poisson(population: &Population, rate: Rate, duration_ns: u64, streams: &Streams) -> Vec<Draft> {
-    let contacts = contacts(population);
+fn poisson(contacts: &Contacts, rate: Rate, duration_ns: u64, streams: &Streams) -> Vec<Send> {
     let mut drafts = Vec::new();
     match rate {
         Rate::Total(messages) => {
             // A Poisson process, given how many events it has, is so many independent uniform draws.
-            let senders: Vec<_> = contacts.iter().filter(|contacts| !contacts.is_empty()).collect();
+            let senders: Vec<_> = contacts.users().collect();
             let mut rng = streams.stream("messages");
             for _ in 0..messages {
                 let at_ns = below(&mut rng, duration_ns);
-                let sender = choose(&mut rng, &senders);
-                if let Some((conversation, from_a)) =
-                    sender.and_then(|contacts| any_contact(contacts, &mut rng))
-                {
-                    drafts.push(Draft { at_ns, conversation, from_a });
+                let Some(&sender) = choose(&mut rng, &senders) else { break };
+                if let Some((conversation, from_a)) = any_contact(contacts.of(sender), &mut rng) {
+                    drafts.push(draft(at_ns, conversation, from_a));
                 }
             }
         }
         Rate::ThousandthsPerUserHour(thousandths) => {
             let mean = (HOUR * 1000) / thousandths.max(1);
-            for (user, contacts) in contacts.iter().enumerate() {
-                let mut rng = streams.stream(&format!("user/{user}/messages"));
+            for user in contacts.users() {
+                let mut rng = streams.stream(&format!("user/{}/messages", user.0));
                 let mut at_ns = exponential(&mut rng, mean);
                 while at_ns < duration_ns {
-                    let Some((conversation, from_a)) = any_contact(contacts, &mut rng) else { break };
-                    drafts.push(Draft { at_ns, conversation, from_a });
+                    let Some((conversation, from_a)) = any_contact(contacts.of(user), &mut rng) else {
+                        break;
+                    };
+                    drafts.push(draft(at_ns, conversation, from_a));
                     // At least a nanosecond, so that no rate stops the clock.
                     at_ns = at_ns.saturating_add(exponential(&mut rng, mean).max(1));
                 }
@@ -103,121 +110,43 @@ fn poisson(population: &Population, rate: Rate, duration_ns: u64, streams: &Stre
     drafts
 }
 
-/// The window's most active people, their pairs as conversations, and the messages between them.
-fn recorded(
-    scenario: &Scenario,
-    streams: &Streams,
-    trace: &Trace,
-    window: Window,
-) -> (Population, Vec<Draft>, TraceReport) {
-    let most_active = most_active(&window, scenario.users.count as usize);
-    let mut report = window.report;
-    let kept = |user: u32| most_active.contains(&user);
-    let messages: Vec<_> =
-        window.messages.iter().filter(|message| kept(message.sender) && kept(message.recipient)).collect();
-    report.beyond_users = report.in_window - messages.len() as u64;
-
-    let mut users: BTreeMap<u32, UserIdx> = messages
-        .iter()
-        .flat_map(|message| [message.sender, message.recipient])
-        .map(|user| (user, UserIdx(0)))
-        .collect();
-    for (position, user) in users.values_mut().enumerate() {
-        *user = UserIdx::from(position);
+/// Numbers each direction of a conversation, draws the lengths of its bodies, and orders the messages. One
+/// direction after the other, so that one stream at a time is held.
+fn number(mut sends: Vec<Send>, (min, max): (u32, u32), streams: &Streams) -> Vec<Send> {
+    sends.sort_unstable_by_key(|send| (send.conversation, send.from_a, send.at_ns));
+    let mut direction: Option<(ConversationId, bool, u32, ChaCha8Rng)> = None;
+    for send in &mut sends {
+        let going_on =
+            direction.take_if(|(id, from_a, ..)| (*id, *from_a) == (send.conversation, send.from_a));
+        let (id, from_a, seq, mut rng) = going_on.unwrap_or_else(|| {
+            let side = if send.from_a { "a" } else { "b" };
+            let stream = streams.stream(&format!("conversation/{}/{side}/bodies", send.conversation.0));
+            (send.conversation, send.from_a, 0, stream)
+        });
+        send.seq = seq;
+        send.body_len = min + below(&mut rng, u64::from(max - min) + 1) as u32;
+        direction = Some((id, from_a, seq + 1, rng));
     }
-    report.users_left_out = (window.names.len() - users.len()) as u64;
-    let names = users.keys().filter_map(|&user| window.names.get(user as usize).cloned()).collect();
-    let user = |id: u32| users.get(&id).copied().unwrap_or(UserIdx(0));
-    let pair = |x: UserIdx, y: UserIdx| (x.min(y), x.max(y));
-
-    let mut ids: BTreeMap<(UserIdx, UserIdx), usize> =
-        messages.iter().map(|message| (pair(user(message.sender), user(message.recipient)), 0)).collect();
-    for (position, id) in ids.values_mut().enumerate() {
-        *id = position;
-    }
-    let pairs: Vec<(UserIdx, UserIdx)> = ids.keys().copied().collect();
-    let population = Population::of_pairs(scenario, streams, names, &pairs);
-    let conversation = |x: UserIdx, y: UserIdx| -> Option<&Conversation> {
-        ids.get(&pair(x, y)).and_then(|&id| population.conversations.get(id))
-    };
-    let drafts = messages
-        .iter()
-        .filter_map(|message| {
-            let (sender, recipient) = (user(message.sender), user(message.recipient));
-            let conversation = conversation(sender, recipient)?;
-            let at_ns = message.at_ns / trace.speed.max(1);
-            Some(Draft { at_ns, conversation: conversation.id, from_a: conversation.a == sender })
-        })
-        .collect();
-    (population, drafts, report)
-}
-
-/// The most active people, in the order of messages sent and received, then of names: so many that `count` of
-/// them have a contact among them. One who would bring along too many who had waited for a contact is passed
-/// over. Those who are left without a contact send no messages and so become no users.
-fn most_active(window: &Window, count: usize) -> BTreeSet<u32> {
-    let mut activity: BTreeMap<u32, (usize, BTreeSet<u32>)> = BTreeMap::new();
-    for message in &window.messages {
-        for (user, contact) in [(message.sender, message.recipient), (message.recipient, message.sender)] {
-            let (messages, contacts) = activity.entry(user).or_default();
-            *messages += 1;
-            contacts.insert(contact);
-        }
-    }
-    let mut order: Vec<(u32, usize, BTreeSet<u32>)> =
-        activity.into_iter().map(|(user, (messages, contacts))| (user, messages, contacts)).collect();
-    order.sort_by_key(|&(user, messages, _)| (Reverse(messages), user));
-    let mut taken = BTreeSet::new();
-    let mut with_contact: BTreeSet<u32> = BTreeSet::new();
-    for (user, _, contacts) in order {
-        let among: Vec<u32> = contacts.intersection(&taken).copied().collect();
-        let joining = among.iter().filter(|contact| !with_contact.contains(contact)).count();
-        if !among.is_empty() && with_contact.len() + joining + 1 > count {
-            continue;
-        }
-        if !among.is_empty() {
-            with_contact.insert(user);
-            with_contact.extend(among);
-        }
-        taken.insert(user);
-    }
-    taken
-}
-
-/// Orders the messages, numbers each direction and draws the lengths of the bodies.
-fn number(mut drafts: Vec<Draft>, (min, max): (u32, u32), streams: &Streams) -> Vec<Send> {
-    drafts.sort_unstable();
-    let mut directions: BTreeMap<(ConversationId, bool), (u32, ChaCha8Rng)> = BTreeMap::new();
-    drafts
-        .into_iter()
-        .map(|Draft { at_ns, conversation, from_a }| {
-            let (next, rng) = directions.entry((conversation, from_a)).or_insert_with(|| {
-                let side = if from_a { "a" } else { "b" };
-                (0, streams.stream(&format!("conversation/{}/{side}/bodies", conversation.0)))
-            });
-            let seq = *next;
-            *next += 1;
-            let body_len = min + below(rng, u64::from(max - min) + 1) as u32;
-            Send { at_ns, conversation, from_a, seq, body_len }
-        })
-        .collect()
+    sends.sort_unstable();
+    sends
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::scenario::Overrides;
     use crate::scenario::tests::scenario;
     use crate::trace::tests::TempFile;
     use crate::units::{DAY, MINUTE, SECOND};
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::{Path, PathBuf};
 
-    fn plan(scenario: &Scenario, seed: u64) -> Plan {
+    pub(super) fn plan(scenario: &Scenario, seed: u64) -> Plan {
         Plan::new(scenario, &Streams::new(seed)).unwrap()
     }
 
     /// Sorted, inside the duration, numbered without gaps in each direction, bodies within bounds.
-    fn check(scenario: &Scenario, plan: &Plan) {
+    pub(super) fn check(scenario: &Scenario, plan: &Plan) {
         assert!(plan.sends.is_sorted());
         assert!(plan.sends.iter().all(|send| send.at_ns < scenario.duration_ns));
         let mut next: BTreeMap<(ConversationId, bool), u32> = BTreeMap::new();

@@ -7,18 +7,15 @@ use std::path::Path;
 use serde_spanned::Spanned;
 
 use super::client::client;
-use super::file::{self, File};
+use super::file::File;
 use super::network::Named;
-use super::{Analysis, Fault, Graph, Latency, Overrides, RouterLimits, Scenario, Users, Workload, workload};
+use super::users::users;
+use super::{Analysis, Fault, Latency, Overrides, RouterLimits, Scenario, Workload, workload};
 use crate::input::{Checker, InputError, closest, list};
 use crate::network::{OperatorIdx, Place};
 use crate::selection::Policy;
 use crate::units::{Duration, MILLISECOND, SECOND, format_duration};
 
-/// The most users that a scenario may have.
-const MAX_USERS: u32 = 1_000_000;
-/// The most conversations that a scenario may have.
-const MAX_CONVERSATIONS: u32 = 10_000_000;
 /// The most operators for which every set of them is evaluated unless the file names the sets.
 const ALL_SETS_UP_TO: usize = 4;
 
@@ -111,9 +108,10 @@ pub(super) fn check(text: &str, path: &Path, overrides: &Overrides) -> Result<Sc
     }
     let tick_ns = tick(&checker, &file)?;
     let named = Named::new(&checker, &file)?;
-    let (workload, body) = workload::workload(&checker, &file, overrides)?;
+    let (workload, body) = workload::workload(&checker, &file, overrides, &named.ahead_minutes)?;
     let duration_ns = duration(&checker, &file, &workload)?;
-    workload::not_too_many(&checker, &file, &workload, duration_ns)?;
+    let users = users(&checker, &file, named.regions.len(), &workload)?;
+    workload::fits(&checker, &file, &workload, &users, duration_ns)?;
     Ok(Scenario {
         name: file.name.get_ref().clone(),
         description: file.description.clone(),
@@ -122,7 +120,7 @@ pub(super) fn check(text: &str, path: &Path, overrides: &Overrides) -> Result<Sc
         tick_ns,
         policies: policies(&checker, &file)?,
         latency: latency(&checker, &file, &named, tick_ns)?,
-        users: users(&checker, &file, named.regions.len(), &workload)?,
+        users,
         faults: faults(&checker, &file, &named, tick_ns, duration_ns)?,
         client: client(&checker, &file)?,
         router: router(&checker, &file)?,
@@ -148,16 +146,16 @@ fn tick(checker: &Checker<'_>, file: &File) -> Result<u64, InputError> {
 
 fn duration(checker: &Checker<'_>, file: &File, workload: &Workload) -> Result<u64, InputError> {
     match (workload, &file.duration) {
-        (Workload::Poisson(_), Some(duration)) => checker.positive("duration", duration),
-        (Workload::Poisson(_), None) => {
-            Err(checker.whole("duration", "missing: say how long users send, such as duration = \"10m\""))
-        }
         (Workload::Trace(trace), None) => Ok(trace.window_ns.div_ceil(trace.speed)),
         (Workload::Trace(_), Some(duration)) => Err(checker.at(
             duration.span(),
             "duration",
             "a trace lasts workload.window / workload.speed, leave `duration` out",
         )),
+        (_, Some(duration)) => checker.positive("duration", duration),
+        (_, None) => {
+            Err(checker.whole("duration", "missing: say how long users send, such as duration = \"10m\""))
+        }
     }
 }
 
@@ -218,82 +216,6 @@ fn not_only_regions(
         ));
     }
     Ok(())
-}
-
-fn users(
-    checker: &Checker<'_>,
-    file: &File,
-    regions: usize,
-    workload: &Workload,
-) -> Result<Users, InputError> {
-    let users = file.users.get_ref();
-    let count = *users.count.get_ref();
-    if !(2..=MAX_USERS).contains(&count) {
-        let message = format!("{count} is not between 2 and {MAX_USERS}");
-        return Err(checker.at(users.count.span(), "users.count", message));
-    }
-    let region_weights = match &users.region_weights {
-        None => vec![1; regions],
-        Some(weights) if weights.get_ref().len() != regions => {
-            let message = format!("{} weights for {regions} regions", weights.get_ref().len());
-            return Err(checker.at(weights.span(), "users.region_weights", message));
-        }
-        Some(weights) if weights.get_ref().iter().all(|&weight| weight == 0) => {
-            return Err(checker.at(weights.span(), "users.region_weights", "must not all be 0"));
-        }
-        Some(weights) => weights.get_ref().clone(),
-    };
-    Ok(Users { count, graph: graph(checker, users, workload)?, region_weights })
-}
-
-fn graph(checker: &Checker<'_>, users: &file::Users, workload: &Workload) -> Result<Graph, InputError> {
-    let name = users.graph.as_ref().map(|name| name.get_ref().as_str());
-    if matches!(workload, Workload::Trace(_)) {
-        checker.absent(
-            "users.contacts",
-            users.contacts.as_ref(),
-            "a trace itself says who is in contact, leave `contacts` out",
-        )?;
-        return match &users.graph {
-            None => Ok(Graph::Trace),
-            Some(graph) if graph.get_ref() == "trace" => Ok(Graph::Trace),
-            Some(graph) => {
-                Err(checker.at(graph.span(), "users.graph", "with a trace the graph is \"trace\""))
-            }
-        };
-    }
-    let count = *users.count.get_ref();
-    let contacts = checker.required(
-        users.count.span(),
-        "users.contacts",
-        users.contacts.as_ref(),
-        "say how many contacts a user has on average",
-    )?;
-    if *contacts.get_ref() == 0 || *contacts.get_ref() >= count {
-        let message =
-            format!("{} is not between 1 and {}, the number of other users", contacts.get_ref(), count - 1);
-        return Err(checker.at(contacts.span(), "users.contacts", message));
-    }
-    let conversations = u64::from(count) * u64::from(*contacts.get_ref()) / 2;
-    if conversations > u64::from(MAX_CONVERSATIONS) {
-        let message = format!("makes {conversations} conversations, the most is {MAX_CONVERSATIONS}");
-        return Err(checker.at(contacts.span(), "users.contacts", message));
-    }
-    let conversations = conversations as u32;
-    match (name, &users.graph) {
-        (None | Some("random"), _) => Ok(Graph::Random { conversations }),
-        (Some("ring"), _) if *contacts.get_ref() == 1 => {
-            Err(checker.at(contacts.span(), "users.contacts", "in a ring everyone has at least 2"))
-        }
-        (Some("ring"), _) => Ok(Graph::Ring { conversations }),
-        (Some("trace"), Some(graph)) => {
-            Err(checker.at(graph.span(), "users.graph", "\"trace\" needs workload.kind = \"trace\""))
-        }
-        (Some(_), Some(graph)) => {
-            Err(checker.unknown_name("users.graph", "graph", graph, &["random", "ring", "trace"]))
-        }
-        (Some(_), None) => Ok(Graph::Random { conversations }),
-    }
 }
 
 fn faults(

@@ -17,7 +17,7 @@ pub(super) struct File {
     pub(super) duration: Option<Spanned<Duration>>,
     pub(super) tick: Option<Spanned<Duration>>,
     pub(super) policies: Option<Spanned<Vec<Spanned<String>>>>,
-    pub(super) regions: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) regions: Option<Spanned<Vec<Spanned<Region>>>>,
     #[serde(default)]
     pub(super) latency: Latency,
     pub(super) network: Option<Network>,
@@ -91,13 +91,41 @@ pub(super) struct UserRouter {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Users {
-    pub(super) count: Spanned<u32>,
+    pub(super) count: Option<Spanned<u32>>,
     pub(super) contacts: Option<Spanned<u32>>,
     pub(super) graph: Option<Spanned<String>>,
+    pub(super) degrees: Option<Spanned<Degrees>>,
+    pub(super) file: Option<Spanned<String>>,
     pub(super) region_weights: Option<Spanned<Vec<u32>>>,
 }
 
-/// `[workload]`: the keys of both kinds.
+/// `degrees = { min = 1, max = 500, exponent = 2.5 }`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PowerLaw {
+    pub(super) min: Option<Spanned<u32>>,
+    pub(super) max: Spanned<u32>,
+    pub(super) exponent: Spanned<f64>,
+}
+
+/// `columns = { time = "ts", sender = "src", recipient = "dst" }`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ColumnNames {
+    pub(super) time: Spanned<String>,
+    pub(super) sender: Spanned<String>,
+    pub(super) recipient: Spanned<String>,
+}
+
+/// `{ name = "europe", time_zone = "+01:00" }`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ZonedRegion {
+    pub(super) name: Spanned<String>,
+    pub(super) time_zone: Option<Spanned<String>>,
+}
+
+/// `[workload]`: the keys of all kinds.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Workload {
@@ -106,8 +134,13 @@ pub(super) struct Workload {
     pub(super) body_max: Option<Spanned<u32>>,
     pub(super) messages: Option<Spanned<u64>>,
     pub(super) per_user_per_hour: Option<Spanned<f64>>,
+    pub(super) hours: Option<Spanned<Vec<Spanned<f64>>>>,
+    pub(super) time_of_day: Option<Spanned<String>>,
+    pub(super) session_messages: Option<Spanned<f64>>,
+    pub(super) gap: Option<Spanned<Duration>>,
     pub(super) file: Option<Spanned<String>>,
-    pub(super) columns: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) columns: Option<Spanned<Columns>>,
+    pub(super) time_unit: Option<Spanned<String>>,
     pub(super) window_start: Option<Spanned<Duration>>,
     pub(super) window: Option<Spanned<Duration>>,
     pub(super) speed: Option<Spanned<u64>>,
@@ -190,4 +223,58 @@ impl<'de> Deserialize<'de> for CountOrNames {
         }
         input.deserialize_any(Visitor)
     }
+}
+
+/// Defines a value that a file may write in two ways: something simple, or a table.
+macro_rules! either {
+    ($(#[$doc:meta])* $name:ident, $expecting:literal, $simple:ident($of:ty) by $visit:ident, $table:ident($form:ty)) => {
+        $(#[$doc])*
+        pub(super) enum $name {
+            $simple($of),
+            $table($form),
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl<'de> serde::de::Visitor<'de> for Visitor {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expecting)
+                    }
+                    either!($visit, $name::$simple, $of);
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<$name, A::Error> {
+                        <$form>::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map($name::$table)
+                    }
+                }
+                input.deserialize_any(Visitor)
+            }
+        }
+    };
+    (list, $make:expr, $of:ty) => {
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+            <$of>::deserialize(serde::de::value::SeqAccessDeserializer::new(seq)).map($make)
+        }
+    };
+    (text, $make:expr, $of:ty) => {
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok($make(text.to_owned()))
+        }
+    };
+}
+
+either! {
+    /// `degrees = [[1, 0.2], [5, 0.8]]`, or the table of a power law.
+    Degrees, "a list such as [[1, 0.2], [5, 0.8]] or a table of min, max and exponent",
+    Shares(Vec<Spanned<(u32, f64)>>) by list, PowerLaw(PowerLaw)
+}
+either! {
+    /// `columns = ["timestamp", "sender", "recipient"]`, or a table of the header's names.
+    Columns, "a list of columns or a table of time, sender and recipient",
+    Positions(Vec<Spanned<String>>) by list, Named(ColumnNames)
+}
+either! {
+    /// A region: its name, or a table of name and time zone.
+    Region, "the name of a region, or a table of name and time_zone",
+    Name(String) by text, Zoned(ZonedRegion)
 }

@@ -6,11 +6,12 @@ use std::ops::Range;
 use serde_spanned::Spanned;
 
 use super::check::millionths;
-use super::file::{CountOrNames, File};
+use super::file::{CountOrNames, File, Region};
 use crate::input::{Checker, InputError, closest};
 use crate::network::{
     HowMany, Network, Operator, OperatorIdx, Place, RegionIdx, Roles, Router, RouterIdx, UserAdded, host_name,
 };
+use crate::times::offset_minutes;
 
 /// The most routers that a scenario may have.
 const MAX_ROUTERS: u32 = 10_000;
@@ -18,6 +19,8 @@ const MAX_ROUTERS: u32 = 10_000;
 /// The regions and the network, with the names by which the rest of the file refers to them.
 pub(super) struct Named {
     pub(super) regions: Vec<String>,
+    /// For each region how far its clocks are ahead of UTC, in minutes.
+    pub(super) ahead_minutes: Vec<i32>,
     pub(super) network: Network,
     names: BTreeMap<String, Thing>,
 }
@@ -35,7 +38,12 @@ enum Thing {
 impl Named {
     /// Checks `regions`, `[[operator]]`, `[network]` and `[[user_router]]`.
     pub(super) fn new(checker: &Checker<'_>, file: &File) -> Result<Self, InputError> {
-        let mut named = Self { regions: Vec::new(), network: Network::default(), names: BTreeMap::new() };
+        let mut named = Self {
+            regions: Vec::new(),
+            ahead_minutes: Vec::new(),
+            network: Network::default(),
+            names: BTreeMap::new(),
+        };
         named.regions(checker, file)?;
         let counts = router_counts(checker, file)?;
         for (operator, count) in file.operator.iter().zip(counts) {
@@ -63,6 +71,7 @@ impl Named {
     fn regions(&mut self, checker: &Checker<'_>, file: &File) -> Result<(), InputError> {
         let Some(regions) = &file.regions else {
             self.regions.push("everywhere".to_owned());
+            self.ahead_minutes.push(0);
             self.names.insert("everywhere".to_owned(), Thing::Region(RegionIdx(0)));
             return Ok(());
         };
@@ -70,9 +79,14 @@ impl Named {
             return Err(checker.at(regions.span(), "regions", "name at least one region"));
         }
         for (i, region) in regions.get_ref().iter().enumerate() {
-            fit_for_a_host(checker, "regions", region)?;
-            self.claim(checker, "regions", region, Thing::Region(RegionIdx::from(i)))?;
-            self.regions.push(region.get_ref().clone());
+            let (name, zone) = match region.get_ref() {
+                Region::Name(name) => (Spanned::new(region.span(), name.clone()), None),
+                Region::Zoned(table) => (table.name.clone(), table.time_zone.as_ref()),
+            };
+            fit_for_a_host(checker, "regions", &name)?;
+            self.claim(checker, "regions", &name, Thing::Region(RegionIdx::from(i)))?;
+            self.regions.push(name.into_inner());
+            self.ahead_minutes.push(zone.map_or(Ok(0), |zone| ahead_minutes(checker, zone))?);
         }
         Ok(())
     }
@@ -253,6 +267,14 @@ impl Named {
             }
         }
     }
+}
+
+/// How far the clocks of a time zone are ahead of UTC.
+fn ahead_minutes(checker: &Checker<'_>, zone: &Spanned<String>) -> Result<i32, InputError> {
+    offset_minutes(zone.get_ref()).ok_or_else(|| {
+        let message = format!("`{}` is not an offset from UTC such as \"+01:00\"", zone.get_ref());
+        checker.at(zone.span(), "regions.time_zone", message)
+    })
 }
 
 fn unknown<'a>(

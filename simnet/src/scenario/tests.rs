@@ -1,11 +1,14 @@
 //! What a scenario file may say, and the one line that answers what it may not.
 
+mod drawn;
+
 use std::path::Path;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::network::RegionIdx;
+use crate::trace::tests::TempFile;
 use crate::units::{DAY, MILLISECOND, MINUTE, SECOND};
 
 const BASE: &str = r#"name = "test"
@@ -227,7 +230,10 @@ fn a_misspelt_key_is_named_with_the_one_it_is_like() {
 
 #[test]
 fn what_is_missing_is_named() {
-    assert_eq!(refused(&with("count = 12\n", "")), "test.toml:13: users.count: missing");
+    assert_eq!(
+        refused(&with("count = 12\n", "")),
+        "test.toml:13: users.count: missing: say how many users there are"
+    );
     assert_eq!(
         refused(&with("contacts = 3\n", "")),
         "test.toml:14: users.contacts: missing: say how many contacts a user has on average"
@@ -311,7 +317,7 @@ fn an_unknown_name_is_said_with_the_one_it_is_like() {
     );
     assert_eq!(
         refused(&with("contacts = 3", "contacts = 3\ngraph = \"star\"")),
-        "test.toml:16: users.graph: unknown graph `star`, known are `random`, `ring` and `trace`"
+        "test.toml:16: users.graph: unknown graph `star`, known are `random`, `ring`, `degrees`, `file` and `trace`"
     );
     let restart = "[[fault]]\nkind = \"restart\"\nrouter = \"one-3\"\nat = \"1s\"\ndowntime = \"1s\"\n";
     assert_eq!(
@@ -398,7 +404,7 @@ fn numbers_out_of_range_are_refused() {
         (with("messages = 40", "messages = 0"), "test.toml:19: workload.messages: must be at least 1"),
         (
             with("messages = 40", "messages = 99999999"),
-            "test.toml:18: workload: asks for about 99999999 messages, the most is 10000000",
+            "test.toml:18: workload: asks for about 99999999 messages, the most is 20000000",
         ),
         (
             with("messages = 40", "per_user_per_hour = -1.0"),
@@ -583,8 +589,9 @@ fn the_built_in_scenario_is_large_enough_to_say_something() {
 #[test]
 fn every_shipped_scenario_is_right_and_fits_the_simulator() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios"));
-    // Any file that is there stands in for the trace, which is not shipped.
-    let overrides = Overrides { trace: Some("Cargo.toml".into()), seed: None };
+    // Another trace stands in for the one that is not shipped.
+    let trace = TempFile::new("shipped", b"0,a,b\n2419200,b,a\n");
+    let overrides = Overrides { trace: Some(trace.0.clone()), seed: None };
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
