@@ -19,7 +19,7 @@ pub(crate) fn weights(min: u32, max: u32, exponent: u32) -> Vec<u64> {
         // 2^(−fraction) is the product of 2^(−1/2), 2^(−1/4) … for the digits that are set.
         let one = 1u128 << ONE_BITS;
         let product = (1..=LOG_BITS).zip(&roots).fold(one, |product, (digit, &root)| {
-            if fraction >> (LOG_BITS - digit) & 1 == 1 { product * root >> ONE_BITS } else { product }
+            if fraction >> (LOG_BITS - digit) & 1 == 1 { (product * root) >> ONE_BITS } else { product }
         });
         let shift = (ONE_BITS - WEIGHT_BITS).saturating_add(whole);
         product.checked_shr(shift).unwrap_or(0) as u64
@@ -42,7 +42,7 @@ fn log2(n: u32) -> u64 {
     let mut log = u64::from(whole);
     let mut rest = u128::from(n.max(1)) << (ONE_BITS - whole);
     for _ in 0..LOG_BITS {
-        rest = rest * rest >> ONE_BITS;
+        rest = (rest * rest) >> ONE_BITS;
         let digit = rest >> (ONE_BITS + 1);
         rest >>= digit;
         log = log << 1 | digit as u64;
