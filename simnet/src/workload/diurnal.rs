@@ -12,13 +12,16 @@ pub(crate) struct Day {
     hours: [u32; 24],
     /// The local time of day at which sending begins.
     begin_ns: u64,
+    /// Weight × nanoseconds of 24 hours.
+    day_sum: u128,
 }
 
 impl Day {
     /// Where clocks are so far ahead of UTC.
     pub(crate) fn new(diurnal: &Diurnal, ahead_minutes: i32) -> Self {
         let minutes = (i64::from(diurnal.begin_minutes) + i64::from(ahead_minutes)).rem_euclid(24 * 60);
-        Self { hours: diurnal.hours, begin_ns: minutes.unsigned_abs() * MINUTE }
+        let day_sum = diurnal.hours.iter().map(|&weight| u128::from(weight) * u128::from(HOUR)).sum();
+        Self { hours: diurnal.hours, begin_ns: minutes.unsigned_abs() * MINUTE, day_sum }
     }
 
     /// The first 24 hours of sending by local hours: beginning, end and weight.
@@ -52,9 +55,9 @@ impl Day {
 
     /// The time at which the sum passes `sum`.
     fn time(&self, sum: u128) -> u64 {
-        let of_a_day = self.sum(DAY).max(1);
-        let mut rest = sum % of_a_day;
-        let days = u64::try_from(sum / of_a_day).unwrap_or(u64::MAX);
+        let day_sum = self.day_sum.max(1);
+        let mut rest = sum % day_sum;
+        let days = u64::try_from(sum / day_sum).unwrap_or(u64::MAX);
         let mut at_ns = 0;
         for (from, until, weight) in self.first_day() {
             let part = u128::from(until - from) * u128::from(weight);
