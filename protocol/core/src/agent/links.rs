@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Agent, Answer, Choose, ContactNo, LinkNo, Noted, Output, Peer, Request, RequestNo, RouterNo, Timer,
+    Agent, AgentConfig, Answer, Choose, ContactNo, LinkNo, Noted, Output, Peer, Request, RequestNo, RouterNo,
+    SECOND, Timer,
 };
 use crate::wire::EntityId;
 
@@ -24,6 +25,8 @@ pub(super) struct Link {
     pub(super) senders: BTreeSet<ContactNo>,
     /// Whether there are subscriptions: only then it is kept alive.
     pub(super) subscribed: bool,
+    /// When its silence is noticed at the earliest.
+    monitor: u64,
     /// When it is looked after next.
     timer: Option<u64>,
 }
@@ -59,6 +62,11 @@ impl Link {
     pub(super) fn router(&self) -> RouterNo {
         self.peer.0
     }
+
+    /// Whether it waits for the answer to a PING.
+    fn is_pinged(&self) -> bool {
+        self.asked.values().any(|(_, asked)| matches!(asked, Asked::Ping))
+    }
 }
 
 impl<C: Choose> Agent<C> {
@@ -81,6 +89,7 @@ impl<C: Choose> Agent<C> {
             relays: BTreeMap::new(),
             senders: BTreeSet::new(),
             subscribed: false,
+            monitor: now,
             timer: None,
         };
         self.links.insert(number, link);
@@ -110,6 +119,7 @@ impl<C: Choose> Agent<C> {
         let Some(known) = self.links.get_mut(&link) else { return };
         known.open = true;
         known.heard = now;
+        known.monitor = now.saturating_add(self.config.ping_interval);
         let peer = known.peer;
         let senders: Vec<_> = known.senders.iter().copied().collect();
         self.failed.remove(&peer);
@@ -195,7 +205,7 @@ impl<C: Choose> Agent<C> {
                     self.delivered(link, queue, delivery, now);
                 }
             }
-            Asked::Ping => {}
+            Asked::Ping => self.monitored(link, 0, now),
             Asked::Relay(destination) => self.relay_answered(link, destination, answer, now),
             Asked::First(contact) => self.first_answered(link, contact, answer, now),
         }
@@ -232,24 +242,37 @@ impl<C: Choose> Agent<C> {
         for number in late {
             self.timed_out(link, number, now);
         }
-        let (interval, count, window) =
-            (self.config.ping_interval, self.config.ping_count, self.config.recover_window);
+        let interval = self.config.ping_interval;
         let Some(known) = self.links.get_mut(&link) else { return };
-        let silent = now.saturating_sub(known.heard);
-        if known.unanswered >= count && silent >= window {
-            return self.give_up(link, now);
-        }
-        let pinging = known.asked.values().any(|(_, asked)| matches!(asked, Asked::Ping));
-        if known.subscribed && silent >= interval && !pinging {
-            self.ask(link, vec![(Request::Ping, Asked::Ping)], now);
+        if !known.is_pinged() && known.monitor <= now {
+            let silent = now.saturating_sub(known.heard);
+            if silent.saturating_add(SECOND) < interval {
+                known.monitor = known.heard.saturating_add(interval);
+            } else if known.subscribed {
+                self.ask(link, vec![(Request::Ping, Asked::Ping)], now);
+            } else {
+                self.monitored(link, silent, now);
+            }
         }
         let Some(known) = self.links.get(&link) else { return };
         let dues = known.asked.values().map(|(due, _)| *due);
-        let silent_until = known.heard.saturating_add(interval);
-        let ping = known.subscribed.then_some(if silent_until > now { silent_until } else { now + interval });
-        if let Some(next) = dues.chain(ping).min() {
+        let monitor = (known.subscribed || known.unanswered > 0) && !known.is_pinged();
+        if let Some(next) = dues.chain(monitor.then_some(known.monitor)).min() {
             self.schedule(link, next);
         }
+    }
+
+    /// What is done each time that silence was noticed, and a ping after it was answered or not: as the deployed client has it, only
+    /// then a session can be given up, and the next time is a whole interval later.
+    fn monitored(&mut self, link: LinkNo, silent: u64, now: u64) {
+        let AgentConfig { ping_interval, ping_count, recover_window, .. } = self.config;
+        let Some(known) = self.links.get_mut(&link) else { return };
+        if ping_count > 0 && known.unanswered >= ping_count && silent >= recover_window {
+            return self.give_up(link, now);
+        }
+        let monitor = now.saturating_add(ping_interval);
+        known.monitor = monitor;
+        self.schedule(link, monitor);
     }
 
     /// No answer came in time.
@@ -260,7 +283,11 @@ impl<C: Choose> Agent<C> {
         match asked {
             Asked::New(contact) => self.ask(link, vec![(Request::New, Asked::New(contact))], now),
             Asked::Subscribe(queue) => self.subscribe(link, vec![queue], now),
-            Asked::Acknowledge(_) | Asked::Ping => {}
+            Asked::Acknowledge(_) => {}
+            Asked::Ping => {
+                let silent = now.saturating_sub(known.heard).saturating_sub(self.config.request_timeout);
+                self.monitored(link, silent, now);
+            }
             Asked::Relay(destination) => self.relay_failed(link, destination, now),
             Asked::First(contact) => {
                 if let Some(known) = self.links.get_mut(&link) {

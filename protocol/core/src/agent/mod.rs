@@ -109,7 +109,7 @@ pub struct AgentConfig {
     pub request_timeout: u64,
     /// After how long without a word from the router a session with subscriptions is tried with PING, in nanoseconds.
     pub ping_interval: u64,
-    /// After so many requests without an answer in a row a session is given up,
+    /// After so many requests without an answer in a row a session is given up, when a ping is not answered (0: never),
     pub ping_count: u32,
     /// but not before so long after the router's last word, in nanoseconds.
     pub recover_window: u64,
