@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`run`] | simulate a scenario; also what runs without a subcommand |
 //! | [`model`] | closed forms and Monte Carlo, side by side |
+//! | [`sweep`] | a scenario under many parameters, networks and seeds |
 //! | [`serve`] | the reference routers on real sockets |
 //! | [`smp`] | small clients for people and scripts |
 //! | [`catalogue`] | the requirements of the specifications |
@@ -20,6 +21,7 @@ mod run;
 mod runtime;
 mod serve;
 mod smp;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -45,6 +47,7 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Model(model::ModelArgs),
+    Sweep(sweep::SweepArgs),
     #[command(subcommand)]
     Serve(serve::Serve),
     #[command(subcommand)]
@@ -67,6 +70,7 @@ fn dispatch(cli: Cli) -> Outcome {
         None => run::run(run::RunArgs::default()),
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Model(args)) => model::run(&args),
+        Some(Command::Sweep(args)) => sweep::run(args),
         Some(Command::Serve(what)) => serve::run(what),
         Some(Command::Smp(what)) => smp::run(what),
         Some(Command::Catalogue(args)) => catalogue::run(&args),

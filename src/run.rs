@@ -2,12 +2,14 @@
 
 mod results;
 
+pub(crate) use results::hex;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use sxlab_analysis::results::OutputDir;
+use sxlab_analysis::results::{OutputDir, Summary};
 use sxlab_simnet::engine::{self, EngineError, Outcome as EngineOutcome, Progress};
 use sxlab_simnet::observe::TraceHash;
 use sxlab_simnet::scenario::{Overrides, Scenario, Workload};
@@ -74,6 +76,75 @@ struct Finished {
     outcome: EngineOutcome,
 }
 
+/// A scenario to run, and how to name it in what the run leaves.
+pub(crate) struct Job<'a> {
+    pub(crate) engine: engine::Engine,
+    pub(crate) scenario: &'a Scenario,
+    /// Streams from which users and their contacts are drawn: those of the scenario's seed, except in sweeps.
+    pub(crate) network: Streams,
+    /// The command that repeats it.
+    pub(crate) replay: String,
+}
+
+impl Job<'_> {
+    /// Simulates the scenario under each policy.
+    fn simulated(&self, plan: &Plan) -> Result<Vec<Finished>, Failure> {
+        let streams = Streams::new(self.scenario.seed);
+        let finished = self.scenario.policies.iter().map(|&policy| {
+            let outcome = simulate(self.engine, self.scenario, plan, policy, &streams).map_err(|error| {
+                Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {})", self.replay))
+            })?;
+            Ok(Finished { policy, outcome })
+        });
+        finished.collect()
+    }
+
+    fn plan(&self) -> Result<Plan, Failure> {
+        plan(self.scenario, &self.network)
+    }
+
+    /// Runs it and gives its numbers without writing anything; without the drawn conversations, which are the same for all runs of
+    /// a scenario, and with 0 wall seconds.
+    pub(crate) fn measured(self) -> Result<Summary, Failure> {
+        let plan = self.plan()?;
+        let runs = self.simulated(&plan)?;
+        let Self { engine, scenario, replay, .. } = self;
+        results::measure(&results::Run {
+            engine,
+            scenario,
+            plan: &plan,
+            runs: &runs,
+            replay,
+            write_trace: false,
+        })
+    }
+
+    /// Runs it and writes the result directory.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "wall_seconds tells how long the machine took; nothing depends on it"
+    )]
+    pub(crate) fn reported(self, directory: &Path, write_trace: bool, json: bool) -> Outcome {
+        let begun = Instant::now();
+        let plan = self.plan()?;
+        let directory = OutputDir::create(directory).map_err(Failure::usage)?;
+        output::note(format_args!(
+            "{}: {} users, {} conversations, {} messages, {} routers, seed {}",
+            self.scenario.name,
+            plan.population.users.len(),
+            plan.population.conversations.len(),
+            plan.sends.len(),
+            self.scenario.network.routers.len(),
+            self.scenario.seed,
+        ));
+        let runs = self.simulated(&plan)?;
+        let Self { engine, scenario, replay, .. } = self;
+        let run = results::Run { engine, scenario, plan: &plan, runs: &runs, replay, write_trace };
+        let summary = results::write(&run, directory, || begun.elapsed().as_secs_f64())?;
+        if json { output::json(&summary) } else { Ok(()) }
+    }
+}
+
 /// Runs the subcommand.
 pub(crate) fn run(args: RunArgs) -> Outcome {
     let overrides = Overrides { seed: args.seed, trace: args.trace.clone() };
@@ -107,7 +178,7 @@ fn replay(args: &RunArgs, seed: u64) -> String {
 }
 
 /// A path as a shell reads it.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+:,@%".contains(c);
     if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
@@ -120,51 +191,28 @@ fn default_directory(scenario: &Scenario) -> PathBuf {
     Path::new("out").join(format!("{name}-seed-{}", scenario.seed))
 }
 
-fn plan(scenario: &Scenario, streams: &Streams) -> Result<Plan, Failure> {
-    let plan = Plan::new(scenario, streams).map_err(Failure::usage)?;
+fn plan(scenario: &Scenario, network: &Streams) -> Result<Plan, Failure> {
+    let plan = Plan::on(scenario, network, &Streams::new(scenario.seed)).map_err(Failure::usage)?;
     if plan.population.conversations.is_empty() {
         return Err(Failure::usage("the scenario has no conversations: nobody would write to anybody"));
     }
     Ok(plan)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "wall_seconds tells how long the machine took; nothing depends on it"
-)]
 fn report(args: &RunArgs, scenario: &Scenario) -> Outcome {
-    let begun = Instant::now();
-    let streams = Streams::new(scenario.seed);
-    let plan = plan(scenario, &streams)?;
     let directory = args.out.clone().unwrap_or_else(|| default_directory(scenario));
-    let directory = OutputDir::create(&directory).map_err(Failure::usage)?;
-    output::note(format_args!(
-        "{}: {} users, {} conversations, {} messages, {} routers, seed {}",
-        scenario.name,
-        plan.population.users.len(),
-        plan.population.conversations.len(),
-        plan.sends.len(),
-        scenario.network.routers.len(),
-        scenario.seed,
-    ));
-    let replay = replay(args, scenario.seed);
-    let mut runs = Vec::new();
-    for &policy in &scenario.policies {
-        let outcome = simulate(args.engine, scenario, &plan, policy, &streams).map_err(|error| {
-            Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})"))
-        })?;
-        runs.push(Finished { policy, outcome });
-    }
-    let engine = engine::Engine::from(args.engine);
-    let run =
-        results::Run { engine, scenario, plan: &plan, runs: &runs, replay, write_trace: args.write_trace };
-    let summary = results::write(&run, directory, || begun.elapsed().as_secs_f64())?;
-    if args.json { output::json(&summary) } else { Ok(()) }
+    let job = Job {
+        engine: args.engine.into(),
+        scenario,
+        network: Streams::new(scenario.seed),
+        replay: replay(args, scenario.seed),
+    };
+    job.reported(&directory, args.write_trace, args.json)
 }
 
 /// Runs one policy with a progress bar on a terminal.
 fn simulate(
-    engine: Engine,
+    engine: engine::Engine,
     scenario: &Scenario,
     plan: &Plan,
     policy: Policy,
@@ -175,7 +223,7 @@ fn simulate(
         bar.set_style(style.progress_chars("=> "));
     }
     bar.set_prefix(policy.name());
-    let outcome = engine::run(engine.into(), scenario, plan, policy, streams, &mut |progress: Progress| {
+    let outcome = engine::run(engine, scenario, plan, policy, streams, &mut |progress: Progress| {
         let (established, all) = progress.established;
         if established < all {
             bar.set_message(format!("{established} of {all} conversations set up"));
@@ -199,7 +247,7 @@ fn check_determinism(args: &RunArgs, scenario: &Scenario) -> Outcome {
         let mut hashes = Vec::new();
         for &policy in &scenario.policies {
             let again = || {
-                simulate(args.engine, scenario, &plan, policy, &streams).map_err(|error| {
+                simulate(args.engine.into(), scenario, &plan, policy, &streams).map_err(|error| {
                     let replay = replay(args, seed);
                     Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})"))
                 })

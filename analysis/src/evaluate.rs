@@ -101,16 +101,33 @@ struct Way {
 /// # Errors
 /// [`EvaluateError`] for a scenario without the roles that its policies need, or runs without conversations.
 pub fn evaluate(scenario: &Scenario, runs: &[PolicyRun<'_>], seed: u64) -> Result<Evaluation, EvaluateError> {
+    evaluated(scenario, runs, Some(seed))
+}
+
+/// The same without the drawn conversations, which depend on nothing that a run does: for many runs of one scenario.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_runs(scenario: &Scenario, runs: &[PolicyRun<'_>]) -> Result<Evaluation, EvaluateError> {
+    evaluated(scenario, runs, None)
+}
+
+fn evaluated(
+    scenario: &Scenario,
+    runs: &[PolicyRun<'_>],
+    seed: Option<u64>,
+) -> Result<Evaluation, EvaluateError> {
     let mut evaluation = Evaluation::default();
     let mut compared = Vec::new();
+    let sets = sets(scenario);
     for run in runs {
-        let drawn = draw(scenario, run, seed)?;
-        for (index, set) in scenario.analysis.colluding.iter().enumerate() {
+        let drawn = seed.map(|seed| draw(scenario, run, &sets, seed)).transpose()?.flatten();
+        for (index, set) in sets.iter().enumerate() {
             let drawn = drawn.as_ref().and_then(|drawn| drawn.get(index));
             let held: Vec<VantageId> =
-                routers_of(scenario, set).into_iter().filter_map(|router| run.log.router(router)).collect();
+                set.routers.iter().filter_map(|&router| run.log.router(router)).collect();
             let sightings = Sightings::of(&run.log.view(&held))?;
-            let observed = observed::seen(run.log, &sightings, run.truth, &routers_of(scenario, set));
+            let observed = observed::seen(run.log, &sightings, run.truth, &set.routers);
             network(scenario, run, set, &observed, drawn, &mut compared, &mut evaluation)?;
             attacks(scenario, run, set, &sightings, &mut evaluation);
         }
@@ -156,13 +173,29 @@ pub fn group(policy: Policy, set: &[String]) -> String {
     format!("{policy}/{}", set.join("+"))
 }
 
-fn routers_of(scenario: &Scenario, set: &[OperatorIdx]) -> Vec<RouterIdx> {
-    scenario
-        .network
-        .iter()
-        .filter(|(_, router)| set.contains(&router.operator))
-        .map(|(index, _)| index)
-        .collect()
+/// A set of routers whose logs are put together.
+#[derive(Clone, Debug)]
+pub struct Set {
+    /// The operators who run them, or what the set is called.
+    pub names: Vec<String>,
+    /// The routers, in order.
+    pub routers: Vec<RouterIdx>,
+}
+
+/// The scenario's sets: of colluding operators, then of held routers.
+pub fn sets(scenario: &Scenario) -> Vec<Set> {
+    let colluding = scenario.analysis.colluding.iter().map(|set| Set {
+        names: set_names(scenario, set),
+        routers: scenario
+            .network
+            .iter()
+            .filter(|(_, router)| set.contains(&router.operator))
+            .map(|(index, _)| index)
+            .collect(),
+    });
+    let held = scenario.analysis.held.iter();
+    let held = held.map(|held| Set { names: vec![held.name.clone()], routers: held.routers.clone() });
+    colluding.chain(held).collect()
 }
 
 /// The scenario's routers as all users list them; nothing where users' lists differ.
@@ -185,25 +218,21 @@ fn rows(scenario: &Scenario) -> Option<Vec<RouterRow>> {
 fn draw(
     scenario: &Scenario,
     run: &PolicyRun<'_>,
+    sets: &[Set],
     seed: u64,
 ) -> Result<Option<Vec<ExposureCounts>>, EvaluateError> {
     let Some(rows) = rows(scenario).filter(|_| run.policy != Policy::Single) else { return Ok(None) };
-    let sets: Vec<Vec<bool>> =
-        scenario.analysis.colluding.iter().map(|set| controlled(scenario, set)).collect();
+    let sets: Vec<Vec<bool>> = sets.iter().map(|set| controlled(scenario, set)).collect();
     let drawing = montecarlo::Run::new(seed);
     Ok(Some(montecarlo::routers::simulate(&rows, run.policy, &sets, DRAWN, &drawing)?))
 }
 
-fn controlled(scenario: &Scenario, set: &[OperatorIdx]) -> Vec<bool> {
-    scenario.network.routers.iter().map(|router| set.contains(&router.operator)).collect()
+fn controlled(scenario: &Scenario, set: &Set) -> Vec<bool> {
+    scenario.network.iter().map(|(router, _)| set.routers.binary_search(&router).is_ok()).collect()
 }
 
 /// The exact probabilities for a set. Under the policy "single" they depend on which router it is: all or nothing.
-fn exact(
-    scenario: &Scenario,
-    run: &PolicyRun<'_>,
-    set: &[OperatorIdx],
-) -> Result<Option<Exposure>, EvaluateError> {
+fn exact(scenario: &Scenario, run: &PolicyRun<'_>, set: &Set) -> Result<Option<Exposure>, EvaluateError> {
     let Some(rows) = rows(scenario) else { return Ok(None) };
     let mut controlled = controlled(scenario, set);
     if run.policy == Policy::Single {
@@ -223,13 +252,13 @@ fn float(n: u64) -> f64 {
 fn network(
     scenario: &Scenario,
     run: &PolicyRun<'_>,
-    set: &[OperatorIdx],
+    set: &Set,
     seen: &[Seen],
     drawn: Option<&ExposureCounts>,
     compared: &mut Vec<Compared>,
     evaluation: &mut Evaluation,
 ) -> Result<(), EvaluateError> {
-    let names = set_names(scenario, set);
+    let names = &set.names;
     let picks = Picks::of(run.truth);
     let exact = exact(scenario, run, set)?;
     let drawn_share = |count: u64, counts: &ExposureCounts| Estimate {
@@ -262,7 +291,7 @@ fn network(
             drawn: drawn.map(|d| drawn_share(d.conversation_anywhere, d)),
         },
     ];
-    let group = group(run.policy, &names);
+    let group = group(run.policy, names);
     for Way { metric, dyads, exact, drawn: monte_carlo } in ways {
         let effect = stats::dyadic_effect(&dyads)?;
         let (hits, n) = (effect.effective_hits(), effect.effective_n());
@@ -362,7 +391,7 @@ impl Picks {
 fn attacks(
     scenario: &Scenario,
     run: &PolicyRun<'_>,
-    set: &[OperatorIdx],
+    set: &Set,
     sightings: &Sightings,
     evaluation: &mut Evaluation,
 ) {
@@ -372,8 +401,8 @@ fn attacks(
         ("link_by_forward", "by forward", attack::by_forward(sightings)),
         ("link_by_time", "by time", attack::by_time(sightings, timing)),
     ];
-    let names = set_names(scenario, set);
-    let group = group(run.policy, &names);
+    let names = &set.names;
+    let group = group(run.policy, names);
     for (metric, attack, links) in guesses {
         let Score { guessed, right, pairs } = attack::score(&links, sightings, run.truth);
         let share = |n: u64| (n > 0).then(|| estimate(right, n));

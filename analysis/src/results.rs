@@ -5,6 +5,7 @@
 //! - [`OutputDir`]: a directory that appears under its name only when it is complete.
 
 mod directory;
+mod reading;
 mod table;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use directory::OutputDir;
+pub use reading::{note_of_parquet, table_of_parquet};
 pub use table::{Column, Table, Values};
 
 use crate::stats::{Check, Interval, Verdict};
@@ -55,6 +57,14 @@ pub enum ResultsError {
     /// JSON that is not a summary.
     #[error("summary.json: {0}")]
     Json(#[from] serde_json::Error),
+    /// A Parquet file that is none of ours, or was damaged.
+    #[error("{path}: {problem}")]
+    Unreadable {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The Parquet writer refused.
     #[error("parquet: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),

@@ -10,6 +10,7 @@
 //! | [`selection`] | how clients pick routers, one policy per row |
 //! | [`population`] | users, their lists and regions, conversations |
 //! | [`trace`] | recorded messages |
+//! | [`sweep`] | plans of sweeps: parameters, networks and seeds as a numbered list of points |
 //! | [`workload`] | who sends when: the plan of a run |
 //! | [`engine`] | runs a plan under a policy: real nodes and TLS on turmoil's network |
 //! | [`observe`] | what each vantage point saw; the trace hash |
@@ -28,6 +29,7 @@ mod power;
 pub mod scenario;
 pub mod seed;
 pub mod selection;
+pub mod sweep;
 mod table;
 mod times;
 pub mod trace;

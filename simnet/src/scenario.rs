@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::check::millionths;
 pub use self::client::Client;
 pub use crate::friends::FriendList;
 pub use crate::input::InputError;
@@ -339,6 +340,18 @@ pub struct Analysis {
     pub margin: f64,
     /// Sets of operators that put together what they see; each set ordered and not empty.
     pub colluding: Vec<Vec<OperatorIdx>>,
+    /// Sets of routers that are in one hand, whoever runs them for its users. A scenario file has none; sweeps draw them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
+}
+
+/// Routers in one hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// What the set is called in groups of metrics.
+    pub name: String,
+    /// Its routers, ordered and not empty.
+    pub routers: Vec<RouterIdx>,
 }
 
 /// What the command line says in place of the file.

@@ -45,16 +45,22 @@ pub struct Plan {
 impl Plan {
     /// The plan of a scenario. Fails only on a trace, with its file and line.
     pub fn new(scenario: &Scenario, streams: &Streams) -> Result<Self, InputError> {
+        Self::on(scenario, streams, streams)
+    }
+
+    /// The plan on a network drawn from streams of its own: users, where they are, their contacts and their routers. Messages are
+    /// drawn from `streams`. Fails as [`Plan::new`].
+    pub fn on(scenario: &Scenario, network: &Streams, streams: &Streams) -> Result<Self, InputError> {
         if let Workload::Trace(trace) = &scenario.workload {
             let window = trace::read(trace)?;
-            let (population, drafts, report) = recorded::plan(scenario, streams, trace, window);
+            let (population, drafts, report) = recorded::plan(scenario, network, trace, window);
             return Ok(Self {
                 population,
                 sends: number(drafts, scenario.body, streams),
                 trace: Some(report),
             });
         }
-        let population = Population::drawn(scenario, streams);
+        let population = Population::drawn(scenario, network);
         let contacts = Contacts::new(&population);
         let drafts = match &scenario.workload {
             Workload::Poisson(rate) => poisson(&contacts, *rate, scenario.duration_ns, streams),

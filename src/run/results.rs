@@ -53,16 +53,7 @@ pub(super) fn write(
     directory: OutputDir,
     wall_seconds: impl FnOnce() -> f64,
 ) -> Result<Summary, Failure> {
-    let policy_runs: Vec<PolicyRun<'_>> = run
-        .runs
-        .iter()
-        .map(|finished| PolicyRun {
-            policy: finished.policy,
-            log: &finished.outcome.log,
-            truth: &finished.outcome.truth,
-            span_ns: finished.outcome.simulated_ns,
-        })
-        .collect();
+    let policy_runs = policy_runs(run);
     let mut evaluation = evaluate::evaluate(run.scenario, &policy_runs, run.scenario.seed).map_err(failed)?;
     let delivery = delivery(run, &mut evaluation)?;
     let (model, model_curves) = model_rows(run.scenario.seed)?;
@@ -113,7 +104,24 @@ pub(super) fn write(
     Ok(summary)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The numbers of the runs: what a sweep keeps of each point.
+pub(super) fn measure(run: &Run<'_>) -> Result<Summary, Failure> {
+    let mut evaluation = evaluate::evaluate_runs(run.scenario, &policy_runs(run)).map_err(failed)?;
+    delivery(run, &mut evaluation)?;
+    Ok(summary(run, &evaluation, 0.0))
+}
+
+fn policy_runs<'a>(run: &Run<'a>) -> Vec<PolicyRun<'a>> {
+    let runs = run.runs.iter().map(|finished| PolicyRun {
+        policy: finished.policy,
+        log: &finished.outcome.log,
+        truth: &finished.outcome.truth,
+        span_ns: finished.outcome.simulated_ns,
+    });
+    runs.collect()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -266,12 +274,9 @@ fn share_bars(scenario: &Scenario, evaluation: &Evaluation) -> Vec<Bars> {
             title: title.to_owned(),
             axis: axis.to_owned(),
             series: scenario.policies.iter().map(|policy| policy.name().to_owned()).collect(),
-            groups: scenario
-                .analysis
-                .colluding
-                .iter()
-                .map(|set| {
-                    let names = evaluate::set_names(scenario, set);
+            groups: evaluate::sets(scenario)
+                .into_iter()
+                .map(|evaluate::Set { names, .. }| {
                     let bar = |policy| {
                         let group = evaluate::group(policy, &names);
                         let metric =

@@ -7,6 +7,7 @@ use parquet::basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalTyp
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
@@ -136,9 +137,19 @@ impl Table {
     /// # Errors
     /// [`ResultsError::Parquet`] when the writer refuses.
     pub fn to_parquet(&self) -> Result<Vec<u8>, ResultsError> {
+        self.to_parquet_with(&[])
+    }
+
+    /// The same with notes, keys and texts, which readers find in the file's metadata.
+    ///
+    /// # Errors
+    /// As [`Table::to_parquet`].
+    pub fn to_parquet_with(&self, notes: &[(&str, &str)]) -> Result<Vec<u8>, ResultsError> {
         let fields: Result<Vec<TypePtr>, ParquetError> = self.columns.iter().map(parquet_field).collect();
         let schema = Type::group_type_builder("schema").with_fields(fields?).build()?;
+        let notes = notes.iter().map(|&(key, text)| KeyValue::new(key.to_owned(), text.to_owned()));
         let properties = WriterProperties::builder()
+            .set_key_value_metadata(Some(notes.collect::<Vec<_>>()).filter(|notes| !notes.is_empty()))
             .set_created_by(concat!("sxlab ", env!("CARGO_PKG_VERSION")).to_owned())
             .build();
         let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;

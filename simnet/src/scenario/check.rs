@@ -83,7 +83,7 @@ impl Checker<'_> {
 }
 
 /// A share in (0, 1] as millionths, its nearest whole number.
-pub(super) fn millionths(checker: &Checker<'_>, key: &str, share: &Spanned<f64>) -> Result<u32, InputError> {
+pub(crate) fn millionths(checker: &Checker<'_>, key: &str, share: &Spanned<f64>) -> Result<u32, InputError> {
     let value = *share.get_ref();
     let millionths = (value * 1e6).round();
     if value < 0.0 {
@@ -328,7 +328,11 @@ fn analysis(checker: &Checker<'_>, file: &File, named: &Named) -> Result<Analysi
         }
     };
     let Some(sets) = &file.analysis.colluding else {
-        return Ok(Analysis { margin, colluding: default_sets(named.network.operators.len()) });
+        return Ok(Analysis {
+            margin,
+            colluding: default_sets(named.network.operators.len()),
+            held: Vec::new(),
+        });
     };
     let mut colluding = Vec::new();
     for set in sets {
@@ -351,7 +355,7 @@ fn analysis(checker: &Checker<'_>, file: &File, named: &Named) -> Result<Analysi
         }
         colluding.push(operators);
     }
-    Ok(Analysis { margin, colluding })
+    Ok(Analysis { margin, colluding, held: Vec::new() })
 }
 
 /// Every set of up to four operators; of more, every one and every two.
