@@ -6,10 +6,12 @@
 
 mod canonical;
 mod chunk;
+mod columns;
 mod intern;
 mod json;
 mod log;
 mod reading;
+mod spill;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,7 @@ pub(crate) use self::canonical::put_text;
 pub use self::intern::Interner;
 pub use self::log::{Difference, Log};
 pub use self::reading::AdversaryView;
+pub use self::spill::{Spill, SpillTo};
 use crate::network::{Place, RouterIdx};
 
 /// A vantage point's position in its log.
@@ -115,4 +118,15 @@ pub enum LogError {
     /// Numbers of the log's columns are used up.
     #[error("the observation log is full: it can hold 4 GiB of names, and 4 million vantage points")]
     Full,
+    /// The file of a log can't be written or read.
+    #[error("the observation log {path}: {what}")]
+    File {
+        /// The file, which may have no name any more.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Some of it is in a file that isn't complete.
+    #[error("the observation log is read before it is finished")]
+    Unfinished,
 }

@@ -185,9 +185,25 @@ pub fn run(
     streams: &Streams,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, EngineError> {
+    run_into(Log::of_routers(&scenario.network), engine, scenario, plan, policy, streams, progress)
+}
+
+/// The same into a log that is empty but for the vantage points of [`Log::of_routers`].
+///
+/// # Errors
+/// As [`run`].
+pub fn run_into(
+    log: Log,
+    engine: Engine,
+    scenario: &Scenario,
+    plan: &Plan,
+    policy: Policy,
+    streams: &Streams,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Outcome, EngineError> {
     match engine {
-        Engine::Turmoil => turmoil::run(scenario, plan, policy, streams, progress),
-        Engine::Events => events::run(scenario, plan, policy, streams, progress),
+        Engine::Turmoil => turmoil::run(log, scenario, plan, policy, streams, progress),
+        Engine::Events => events::run(log, scenario, plan, policy, streams, progress),
     }
 }
 

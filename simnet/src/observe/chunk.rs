@@ -6,8 +6,8 @@ use sxlab_protocol::wire::{CorrId, EntityId};
 use super::{Interner, LinkSight, LogError, Observation, Sighting, VantageId};
 
 /// Columns of some observations. A row takes 22 bytes, its time as the difference to the row before; what seldom occurs stands
-/// beside the columns with the number of its row. Entities and addresses are numbers of the log's names. Correlation ids are
-/// numbers of the chunk's own, as hardly any occurs for longer than a message travels.
+/// beside the columns with the number of its row. Entities, addresses and correlation ids are numbers of the chunk's own names: so
+/// a chunk can be taken from memory without leaving anything behind.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     /// Nanoseconds since the row before, or [`JUMP`].
@@ -27,7 +27,7 @@ pub(super) struct Chunk {
     seconds: Vec<u32>,
     /// Where rows were passed on to.
     passed: Vec<(u32, Passed)>,
-    corrs: Interner,
+    ids: Interner,
     last_ns: u64,
 }
 
@@ -36,15 +36,15 @@ const WIDE: u16 = u16::MAX;
 
 /// Session and correlation id on the other side of a proxy.
 #[derive(Clone, Copy, Debug)]
-struct Passed {
-    session: u64,
-    corr: u32,
+pub(super) struct Passed {
+    pub(super) session: u64,
+    pub(super) corr: u32,
 }
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Event {
+pub(super) enum Event {
     Accepted,
     Dialed,
     Closed,
@@ -55,8 +55,21 @@ enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 7] =
+    pub(super) const ALL: [Self; 7] =
         [Self::Accepted, Self::Dialed, Self::Closed, Self::Created, Self::Received, Self::Sent, Self::Passed];
+
+    /// As results have it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Dialed => "dialed",
+            Self::Closed => "closed",
+            Self::Created => "created",
+            Self::Received => "received",
+            Self::Sent => "sent",
+            Self::Passed => "passed",
+        }
+    }
 }
 
 /// A row's vantage point (22 bits), event (3), kind (6) and layer (1) in one number.
@@ -96,16 +109,28 @@ impl Head {
 pub(super) struct Row {
     pub(super) at_ns: u64,
     head: Head,
-    session: u64,
-    size: u32,
-    name: u32,
-    second: u32,
-    passed: Option<Passed>,
+    pub(super) session: u64,
+    pub(super) size: u32,
+    pub(super) name: u32,
+    pub(super) second: u32,
+    pub(super) passed: Option<Passed>,
 }
 
 impl Row {
     pub(super) fn vantage(&self) -> VantageId {
         self.head.vantage()
+    }
+
+    pub(super) fn event(&self) -> Event {
+        self.head.event()
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.head.kind()
+    }
+
+    pub(super) fn layer(&self) -> Layer {
+        self.head.layer()
     }
 }
 
@@ -115,11 +140,12 @@ impl Chunk {
     }
 
     /// Appends a row; the chunk has the rows that it had when that fails.
-    pub(super) fn push(&mut self, names: &mut Interner, observation: &Observation) -> Result<(), LogError> {
+    pub(super) fn push(&mut self, observation: &Observation) -> Result<(), LogError> {
         let Observation { at_ns, vantage, sight } = observation;
         let row = u32::try_from(self.len()).map_err(|_| LogError::Full)?;
         let no = (Kind::OtherCommand, Layer::Session);
-        let mut name = |bytes: &[u8]| names.intern(bytes).ok_or(LogError::Full);
+        let ids = &mut self.ids;
+        let mut name = |bytes: &[u8]| ids.intern(bytes).ok_or(LogError::Full);
         let mut passed = None;
         let (event, (kind, layer), session, size, first, second) = match sight {
             Sighting::Router(Sight::Accepted { session, from }) => {
@@ -136,10 +162,10 @@ impl Chunk {
             Sighting::Router(sight @ (Sight::Received(seen) | Sight::Sent(seen))) => {
                 let Seen { session, kind, layer, entity, corr, size, passed_to } = seen;
                 if let Some((session, corr)) = passed_to {
-                    let corr = self.corrs.intern(corr.as_bytes()).ok_or(LogError::Full)?;
+                    let corr = name(corr.as_bytes())?;
                     passed = Some(Passed { session: session.0, corr });
                 }
-                let corr = self.corrs.intern(corr.as_bytes()).ok_or(LogError::Full)?;
+                let corr = name(corr.as_bytes())?;
                 let event = if matches!(sight, Sight::Sent(_)) { Event::Sent } else { Event::Received };
                 (event, (*kind, *layer), session.0, *size, name(entity.as_bytes())?, corr)
             }
@@ -171,7 +197,7 @@ impl Chunk {
 
     /// Gives back what only appending needs.
     pub(super) fn seal(&mut self) {
-        let Self { after, jumps, heads, sessions, sizes, wide, names, seconds, passed, corrs, .. } = self;
+        let Self { after, jumps, heads, sessions, sizes, wide, names, seconds, passed, ids, .. } = self;
         for column in [after, heads, sessions, names, seconds] {
             column.shrink_to_fit();
         }
@@ -179,19 +205,19 @@ impl Chunk {
         jumps.shrink_to_fit();
         wide.shrink_to_fit();
         passed.shrink_to_fit();
-        corrs.seal();
+        ids.seal();
     }
 
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
-        let Self { after, jumps, heads, sessions, sizes, wide, names, seconds, passed, corrs, .. } = self;
+        let Self { after, jumps, heads, sessions, sizes, wide, names, seconds, passed, ids, .. } = self;
         let columns: usize = [after, heads, sessions, names, seconds].iter().map(|c| c.capacity()).sum();
         columns * size_of::<u32>()
             + sizes.capacity() * size_of::<u16>()
             + jumps.capacity() * size_of::<(u32, u64)>()
             + wide.capacity() * size_of::<(u32, u64, u32)>()
             + passed.capacity() * size_of::<(u32, Passed)>()
-            + corrs.memory()
+            + ids.memory()
     }
 
     /// All rows in their order.
@@ -199,13 +225,23 @@ impl Chunk {
         Rows { chunk: self, row: 0, at_ns: 0, jumps: &self.jumps, wide: &self.wide, passed: &self.passed }
     }
 
-    /// A row of this chunk as an observation. `names` are the log's.
-    pub(super) fn observation(&self, row: &Row, names: &Interner) -> Observation {
+    /// The name of a number in a row.
+    pub(super) fn id(&self, number: u32) -> &[u8] {
+        self.ids.get(number)
+    }
+
+    /// How many names there are.
+    pub(super) fn ids(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// A row of this chunk as an observation.
+    pub(super) fn observation(&self, row: &Row) -> Observation {
         let session = SessionNo(row.session);
-        let text = |number: u32| String::from_utf8_lossy(names.get(number)).into_owned();
+        let text = |number: u32| String::from_utf8_lossy(self.id(number)).into_owned();
         // What was interned was an identifier, and so is short enough to be one again.
-        let entity = |number: u32| EntityId::new(names.get(number)).unwrap_or_default();
-        let corr = |number: u32| CorrId::new(self.corrs.get(number)).unwrap_or_default();
+        let entity = |number: u32| EntityId::new(self.id(number)).unwrap_or_default();
+        let corr = |number: u32| CorrId::new(self.id(number)).unwrap_or_default();
         let seen = || Seen {
             session,
             kind: row.head.kind(),

@@ -1,5 +1,6 @@
 //! The log of a run.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use sha2::{Digest, Sha256};
@@ -7,23 +8,29 @@ use sha2::{Digest, Sha256};
 use super::canonical::{self, put_observation, put_text};
 use super::chunk::Chunk;
 use super::json::JsonLine;
-use super::reading::{Order, Reading};
-use super::{
-    AdversaryView, Interner, LogError, Observation, Sighting, TraceHash, Vantage, VantageId, VantageKind,
-};
+use super::reading::{Loaded, Order, Reading};
+use super::spill::{Spill, SpillTo, Store};
+use super::{AdversaryView, LogError, Observation, Sighting, TraceHash, Vantage, VantageId, VantageKind};
 use crate::network::{Network, RouterIdx};
 
 /// Observations of a chunk: some 30 megabytes.
 const CHUNK_ROWS: usize = 1 << 20;
 
-/// Everything seen in one run, in the order in which it was reported. An observation takes some 32 bytes of memory.
+/// The fewest observations of a chunk, however little memory there is.
+const FEWEST_ROWS: usize = 1 << 10;
+
+/// Everything seen in one run, in the order in which it was reported. An observation takes some 32 bytes of memory; those that a
+/// [`Spill`] leaves no memory for are in a file.
 #[derive(Debug)]
 pub struct Log {
     vantages: Vec<Vantage>,
-    /// Entities and addresses.
-    names: Interner,
-    /// Full chunks. If `ordered`, the next one is later than all of the one before.
-    full: Vec<Chunk>,
+    /// Full chunks that are in memory: the newest ones. If `ordered`, each is later than all of the one before.
+    full: VecDeque<Chunk>,
+    /// How many full chunks are in the file only: the oldest ones.
+    spilled: usize,
+    /// Bytes of `full`.
+    held: usize,
+    spill: Option<(Spill, Store)>,
     /// The chunk that is being filled.
     open: Chunk,
     chunk_rows: usize,
@@ -42,8 +49,10 @@ impl Default for Log {
     fn default() -> Self {
         Self {
             vantages: Vec::new(),
-            names: Interner::default(),
-            full: Vec::new(),
+            full: VecDeque::new(),
+            spilled: 0,
+            held: 0,
+            spill: None,
             open: Chunk::default(),
             chunk_rows: CHUNK_ROWS,
             len: 0,
@@ -70,6 +79,15 @@ impl Log {
     #[must_use]
     pub fn with_chunks_of(mut self, observations: usize) -> Self {
         self.chunk_rows = observations.max(1);
+        self
+    }
+
+    /// The same log with a bound on its memory, before anything is pushed.
+    #[must_use]
+    pub fn spilling(mut self, spill: Spill) -> Self {
+        // Some eight chunks within the bound.
+        self.chunk_rows = (spill.memory / 256).clamp(FEWEST_ROWS, CHUNK_ROWS);
+        self.spill = Some((spill, Store::default()));
         self
     }
 
@@ -113,21 +131,56 @@ impl Log {
         if self.open.len() >= self.chunk_rows && observation.at_ns != self.last_ns {
             let mut chunk = std::mem::take(&mut self.open);
             chunk.seal();
-            self.full.push(chunk);
+            self.held += chunk.memory();
+            self.full.push_back(chunk);
+            self.spill()?;
         }
-        self.open.push(&mut self.names, observation)?;
+        self.open.push(observation)?;
         self.ordered &= observation.at_ns >= self.last_ns;
         self.last_ns = observation.at_ns;
         self.len += 1;
         Ok(())
     }
 
-    /// Ends the writing of the log.
+    /// Writes what belongs into the file and takes from memory what it does not hold.
+    fn spill(&mut self) -> Result<(), LogError> {
+        let Some((Spill { memory, to }, store)) = &mut self.spill else { return Ok(()) };
+        // The chunk that is being filled takes its share, with the tables that filling needs.
+        let bound = memory.saturating_sub(*memory / 4);
+        let every = matches!(to, SpillTo::File(_));
+        for (number, chunk) in (self.spilled..).zip(&self.full) {
+            if number >= store.groups && (every || self.held > bound) {
+                store.write(to, chunk, &self.vantages)?;
+            }
+        }
+        while self.held > bound && self.spilled < store.groups {
+            let Some(chunk) = self.full.pop_front() else { break };
+            self.held -= chunk.memory();
+            self.spilled += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether everything could be kept so far.
+    ///
+    /// # Errors
+    /// Why an observation could not be kept.
+    pub fn check(&mut self) -> Result<(), LogError> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Ends the writing of the log: a file of all observations is complete from now on.
     ///
     /// # Errors
     /// Why an observation could not be kept.
     pub fn finish(&mut self) -> Result<(), LogError> {
-        self.failure.take().map_or(Ok(()), Err)
+        self.check()?;
+        self.spill()?;
+        let Some((Spill { to, .. }, store)) = &mut self.spill else { return Ok(()) };
+        if matches!(to, SpillTo::File(_)) && self.open.len() > 0 {
+            store.write(to, &self.open, &self.vantages)?;
+        }
+        store.finish(to)
     }
 
     /// How many observations there are.
@@ -142,21 +195,30 @@ impl Log {
 
     /// Bytes of memory that the observations take.
     pub fn memory(&self) -> usize {
-        let chunks = self.full.iter().chain([&self.open]);
-        chunks.map(Chunk::memory).sum::<usize>() + self.names.memory()
+        self.held + self.open.memory()
     }
 
-    pub(super) fn names(&self) -> &Interner {
-        &self.names
+    /// How many of the observations' chunks are in a file only.
+    pub fn spilled(&self) -> usize {
+        self.spilled
     }
 
     pub(super) fn is_ordered(&self) -> bool {
         self.ordered
     }
 
-    pub(super) fn chunk(&self, number: usize) -> Option<&Chunk> {
+    /// A chunk, of which the rows of some vantage points are asked for; nothing after the last one.
+    pub(super) fn chunk(
+        &self,
+        number: usize,
+        held: Option<&[VantageId]>,
+    ) -> Result<Option<Loaded<'_>>, LogError> {
+        let Some(number) = number.checked_sub(self.spilled) else {
+            let (_, store) = self.spill.as_ref().ok_or(LogError::Unfinished)?;
+            return store.read(number, held).map(|chunk| Some(Loaded::Read(Box::new(chunk))));
+        };
         let open = (number == self.full.len()).then_some(&self.open);
-        self.full.get(number).or(open)
+        Ok(self.full.get(number).or(open).map(Loaded::Held))
     }
 
     /// All observations, in the order in which they were reported.

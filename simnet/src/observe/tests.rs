@@ -212,6 +212,98 @@ fn what_comes_out_is_what_went_in_however_it_is_cut() {
     }
 }
 
+/// A directory for one test, removed at its end.
+struct Place(std::path::PathBuf);
+
+impl Place {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sxlab-log-{test}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn spilling(spill: Spill, events: &[(u64, u32, Sighting)]) -> Log {
+    let mut log = log(&[]).spilling(spill);
+    for (at_ns, vantage, sight) in events {
+        log.push(*at_ns, VantageId(*vantage), sight.clone());
+    }
+    log.finish().unwrap();
+    log
+}
+
+#[test]
+fn what_comes_back_from_a_file_is_what_went_in() {
+    let place = Place::new("spill");
+    let events = many(80);
+    let mut backwards = events.clone();
+    backwards.reverse();
+    let everything = place.0.join("all.parquet");
+    for events in [events, backwards] {
+        let whole = log(&events);
+        let (none, some, all_of_it) = (0, 100_000, usize::MAX);
+        for to in [SpillTo::Temporary(place.0.clone()), SpillTo::File(everything.clone())] {
+            for memory in [none, some, all_of_it] {
+                let spilled = spilling(Spill { memory, to: to.clone() }, &events);
+                let case = format!("{memory} {to:?}");
+                assert_eq!(spilled.spilled() > 0, memory != all_of_it, "{case}");
+                assert_eq!(spilled.trace_hash(), whole.trace_hash(), "{case}");
+                assert_eq!(whole.first_difference(&spilled).unwrap(), None, "{case}");
+                for held in [&[0][..], &[2, 0], &[0, 1, 2], &[]] {
+                    let held: Vec<VantageId> = held.iter().copied().map(VantageId).collect();
+                    let (ours, theirs) = (whole.view(&held), spilled.view(&held));
+                    assert!(all(ours.observations()) == all(theirs.observations()), "{case} {held:?}");
+                }
+            }
+        }
+    }
+    // Temporary files have no name even while they are used.
+    assert_eq!(place.files(), ["all.parquet"]);
+}
+
+#[test]
+fn memory_is_bounded_however_long_the_log_gets() {
+    let place = Place::new("bounded");
+    let memory = 1 << 20;
+    let mut log = log(&[]).spilling(Spill { memory, to: SpillTo::Temporary(place.0.clone()) });
+    let mut most = 0;
+    for number in 0..200_000u64 {
+        // Names that never come again.
+        let mut id = [7; 24];
+        id[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        let (entity, corr) = (EntityId::new(&id).unwrap(), CorrId::new(&id[..20]).unwrap());
+        log.push(number, VantageId(0), Sight::Sent(Seen { entity, corr, passed_to: None, ..seen() }));
+        most = most.max(log.memory());
+    }
+    log.finish().unwrap();
+    assert_eq!(log.observations().filter(Result::is_ok).count(), 200_000);
+    assert!(most <= memory, "{most} bytes");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_ends_the_log() {
+    let place = Place::new("refused");
+    let missing = place.0.join("missing");
+    for to in [SpillTo::Temporary(missing.clone()), SpillTo::File(missing.join("x.parquet"))] {
+        let mut log = log(&many(50)[..1000]).spilling(Spill { memory: 0, to });
+        many(50).into_iter().for_each(|(at_ns, vantage, sight)| log.push(at_ns, VantageId(vantage), sight));
+        let error = log.finish().unwrap_err().to_string();
+        assert!(error.contains("missing") && error.contains("No such file"), "{error}");
+    }
+}
+
 #[test]
 fn more_vantage_points_than_there_are_numbers_for_is_an_error_and_nothing_is_kept() {
     let mut log = log(&[(1, 0, closed(1))]);

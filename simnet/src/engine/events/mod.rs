@@ -46,13 +46,14 @@ use crate::workload::Plan;
 
 /// Runs a plan under a policy.
 pub(super) fn run(
+    log: Log,
     scenario: &Scenario,
     plan: &Plan,
     policy: Policy,
     streams: &Streams,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, EngineError> {
-    Simulation::new(scenario, plan, policy, streams)?.run(progress)
+    Simulation::new(log, scenario, plan, policy, streams)?.run(progress)
 }
 
 struct Simulation<'a> {
@@ -79,6 +80,7 @@ struct Simulation<'a> {
 
 impl<'a> Simulation<'a> {
     fn new(
+        log: Log,
         scenario: &'a Scenario,
         plan: &'a Plan,
         policy: Policy,
@@ -109,7 +111,7 @@ impl<'a> Simulation<'a> {
             unsent: Vec::new(),
             key: X25519Secret::from_bytes([2; 32]).public(),
             ids: streams.stream("correlation"),
-            log: Log::of_routers(&scenario.network),
+            log,
             ledger: Ledger::new(&plan.population),
             failure: None,
         })
@@ -145,6 +147,7 @@ impl<'a> Simulation<'a> {
                 }
             };
             if steps.is_multiple_of(1 << 16) || over {
+                self.log.check()?;
                 progress(Progress {
                     established: (self.ledger.established, all),
                     delivered: (self.ledger.delivered(), self.plan.sends.len()),

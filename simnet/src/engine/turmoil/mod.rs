@@ -28,6 +28,7 @@ use self::world::SimWorld;
 use super::faults::{FaultStep, Faults};
 use super::{EPOCH_NS, EngineError, GRACE_NS, Outcome, PORT, Progress, SETUP_LIMIT_NS, finish};
 use crate::network::{Place, RegionIdx, RouterIdx, UserIdx};
+use crate::observe::Log;
 use crate::scenario::Scenario;
 use crate::seed::Streams;
 use crate::selection::Policy;
@@ -38,6 +39,7 @@ use crate::workload::Plan;
 /// # Errors
 /// Any [`EngineError`]; nothing is left of a failed run.
 pub(super) fn run(
+    log: Log,
     scenario: &Scenario,
     plan: &Plan,
     policy: Policy,
@@ -55,7 +57,7 @@ pub(super) fn run(
         .min_message_latency(Duration::from_nanos(scenario.latency.default_ns))
         .max_message_latency(Duration::from_nanos(scenario.latency.default_ns));
     let mut sim = builder.build();
-    let shared = Shared::new(scenario, plan, policy, streams)?;
+    let shared = Shared::new(log, scenario, plan, policy, streams)?;
     for (router, _) in scenario.network.iter() {
         add_router(&mut sim, &shared, router)?;
     }

@@ -59,6 +59,7 @@ struct Written {
 
 impl Shared {
     pub(super) fn new(
+        log: Log,
         scenario: &Scenario,
         plan: &Plan,
         policy: Policy,
@@ -108,7 +109,7 @@ impl Shared {
             begin: watch::Sender::new(None),
             sides_established: Cell::new(0),
             failure: RefCell::default(),
-            log: RefCell::new(Log::of_routers(&scenario.network)),
+            log: RefCell::new(log),
             links: RefCell::default(),
             written: RefCell::new(Written {
                 conversations: vec![(None, None); conversations],
