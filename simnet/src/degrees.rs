@@ -41,9 +41,26 @@ impl DegreeTable {
     }
 
     /// The number of contacts at a ticket below the sum of the weights.
-    fn draw(&self, ticket: u64) -> u32 {
+    pub(crate) fn draw(&self, ticket: u64) -> u32 {
         let row = self.rows.partition_point(|&(_, up_to)| up_to <= ticket);
         self.rows.get(row).map_or(0, |&(degree, _)| degree)
+    }
+
+    /// The sum of the weights.
+    pub(crate) fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// How many pairs so many are expected to make, each with each; rounded down.
+    pub(crate) fn expected_pairs(&self) -> u64 {
+        let mut before = 0;
+        let mut weighted = 0u128;
+        for &(size, up_to) in &self.rows {
+            let pairs = u128::from(size) * u128::from(size.saturating_sub(1)) / 2;
+            weighted += pairs * u128::from(up_to - before);
+            before = up_to;
+        }
+        u64::try_from(weighted / u128::from(self.sum.max(1))).unwrap_or(u64::MAX)
     }
 
     /// How many contacts so many users are expected to have together.

@@ -20,6 +20,7 @@ mod degrees;
 pub mod engine;
 mod friends;
 mod graph;
+pub mod groups;
 pub mod input;
 mod names;
 pub mod network;

@@ -8,6 +8,7 @@ use rand_core::Rng;
 
 use crate::degrees;
 use crate::graph::{Pair, configuration, random, ring};
+use crate::groups::Group;
 use crate::network::{RegionIdx, Router, RouterIdx, UserIdx};
 use crate::scenario::{Graph, Scenario};
 use crate::seed::{Streams, below, choose};
@@ -59,8 +60,10 @@ impl Conversation {
 pub struct Population {
     /// The users.
     pub users: Vec<User>,
-    /// The pairs of contacts, each once.
+    /// The pairs of contacts, each once, then the pairs of members of each group.
     pub conversations: Vec<Conversation>,
+    /// The groups.
+    pub groups: Vec<Group>,
 }
 
 impl Population {
@@ -115,7 +118,7 @@ impl Population {
                 Conversation { id: ConversationId(id), a, b }
             })
             .collect();
-        Self { users, conversations }
+        Self { users, conversations, groups: Vec::new() }
     }
 
     /// The user at a position.
@@ -199,7 +202,7 @@ pub(crate) struct Contacts {
 impl Contacts {
     pub(crate) fn new(population: &Population) -> Self {
         let ends = || {
-            let conversations = population.conversations.iter();
+            let conversations = population.contacts().iter();
             conversations.flat_map(|c| [(c.a, (c.id, true)), (c.b, (c.id, false))])
         };
         let mut start = vec![0; population.users.len() + 1];

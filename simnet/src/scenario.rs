@@ -6,6 +6,7 @@
 mod check;
 mod client;
 mod file;
+mod groups;
 mod network;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use self::check::millionths;
 pub use self::client::Client;
+pub use self::groups::Groups;
 pub use crate::friends::FriendList;
 pub use crate::input::InputError;
 use crate::network::{Network, OperatorIdx, Place, RouterIdx};
@@ -63,6 +65,9 @@ pub struct Scenario {
     pub network: Network,
     /// How many users and who their contacts are.
     pub users: Users,
+    /// Groups of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Groups>,
     /// Who sends when.
     pub workload: Workload,
     /// Bounds of a message's body, in bytes, both included; lengths are drawn uniformly.

@@ -4,12 +4,14 @@
 //! every queue created and secured, every contact able to send.
 
 mod diurnal;
+mod grouped;
 mod recorded;
 mod sessions;
 
 use rand_chacha::ChaCha8Rng;
 
 pub(crate) use self::diurnal::Day;
+use crate::groups;
 use crate::population::{Contacts, ConversationId, Population, any_contact};
 use crate::scenario::{InputError, Rate, Scenario, Workload};
 use crate::seed::{Streams, below, choose, exponential};
@@ -25,7 +27,8 @@ pub struct Send {
     pub conversation: ConversationId,
     /// Whether the conversation's inviter sends it.
     pub from_a: bool,
-    /// Its number in its direction of the conversation, from 0 without gaps, in the order of times.
+    /// Its number in its direction of the conversation, from 0 without gaps, in the order of times; in a group its number among the
+    /// sender's messages to the group.
     pub seq: u32,
     /// Length of its body, in bytes.
     pub body_len: u32,
@@ -54,11 +57,7 @@ impl Plan {
         if let Workload::Trace(trace) = &scenario.workload {
             let window = trace::read(trace)?;
             let (population, drafts, report) = recorded::plan(scenario, network, trace, window);
-            return Ok(Self {
-                population,
-                sends: number(drafts, scenario.body, streams),
-                trace: Some(report),
-            });
+            return Ok(Self::with_groups(scenario, population, drafts, (network, streams), Some(report)));
         }
         let population = Population::drawn(scenario, network);
         let contacts = Contacts::new(&population);
@@ -73,7 +72,25 @@ impl Plan {
             Workload::Trace(_) => Vec::new(),
         };
         drop(contacts);
-        Ok(Self { population, sends: number(drafts, scenario.body, streams), trace: None })
+        Ok(Self::with_groups(scenario, population, drafts, (network, streams), None))
+    }
+
+    /// Draws the groups, and which messages go to them.
+    fn with_groups(
+        scenario: &Scenario,
+        mut population: Population,
+        mut drafts: Vec<Send>,
+        (network, streams): (&Streams, &Streams),
+        trace: Option<TraceReport>,
+    ) -> Self {
+        groups::draw(scenario, &mut population, network);
+        let mut to_groups = grouped::take(scenario, &population, &mut drafts, streams);
+        let mut sends = number(drafts, scenario.body, streams);
+        if !to_groups.is_empty() {
+            sends.append(&mut to_groups);
+            sends.sort_unstable();
+        }
+        Self { population, sends, trace }
     }
 }
 

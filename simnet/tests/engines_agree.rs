@@ -214,3 +214,21 @@ fn with_full_queues() {
 fn with_sessions_of_each_contact() {
     agree(&scenario("[client]\nsessions = \"contact\""), 3);
 }
+
+/// Groups of three and four, one of whom joins while the others write, and is connected to all in time.
+#[test]
+fn with_groups() {
+    let groups = r#"
+        [groups]
+        count = 4
+        sizes = [[3, 0.5], [4, 0.5]]
+        messages = 0.6
+        joining = 0.4"#;
+    let [turmoil, events] = agree(&scenario(groups), 3);
+    for outcome in [&turmoil, &events] {
+        assert!(outcome.counts.forwarded > 0, "some messages are passed on");
+        assert!(outcome.counts.history > 0, "new members get old messages");
+    }
+    assert_eq!(turmoil.counts.forwarded, events.counts.forwarded);
+    assert_eq!(turmoil.counts.history, events.counts.history);
+}

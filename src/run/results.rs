@@ -149,6 +149,10 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
         add("sessions_resubscribed", outcome.counts.resubscribed);
         add("sends_repeated", outcome.counts.repeated_sends);
         add("duplicates_recognised", outcome.counts.duplicates);
+        if run.scenario.groups.is_some() {
+            add("messages_forwarded", outcome.counts.forwarded);
+            add("messages_of_history", outcome.counts.history);
+        }
         add("quota_answers", outcome.counts.quota);
         add("link_writes", outcome.counts.link_writes);
         add("link_bytes", outcome.counts.link_bytes);

@@ -7,7 +7,7 @@
 //! | `faults` | what breaks when, for both |
 //! | `picker` | how a user's agent picks routers, for both |
 //!
-//! A run has two phases: first all conversations are set up, then the plan's messages are sent and the faults happen. It ends
+//! A run has two phases: first all conversations are set up, those of contacts, then those inside of groups; then the plan's messages are sent and the faults happen. It ends
 //! when everything has arrived; a message that is missing, comes twice or is not what was sent fails it.
 
 mod events;
@@ -76,6 +76,10 @@ pub struct Counts {
     pub duplicates: u64,
     /// Receipts that came back to who sent.
     pub receipts: u64,
+    /// Messages that a group's host passed on.
+    pub forwarded: u64,
+    /// Messages that members of groups got from before they joined.
+    pub history: u64,
     /// QUOTA answers and quota markers.
     pub quota: u64,
     /// Writes seen on links.
@@ -92,6 +96,8 @@ impl Counts {
             Noted::Repeated => self.repeated_sends += 1,
             Noted::Duplicate => self.duplicates += 1,
             Noted::Quota => self.quota += 1,
+            Noted::Forwarded => self.forwarded += 1,
+            Noted::History(count) => self.history += u64::from(count),
             Noted::Proxy(..) => {}
         }
     }

@@ -120,6 +120,7 @@ pub(super) fn check(text: &str, path: &Path, overrides: &Overrides) -> Result<Sc
         tick_ns,
         policies: policies(&checker, &file)?,
         latency: latency(&checker, &file, &named, tick_ns)?,
+        groups: super::groups::groups(&checker, &file, &users)?,
         users,
         faults: faults(&checker, &file, &named, tick_ns, duration_ns)?,
         client: client(&checker, &file)?,

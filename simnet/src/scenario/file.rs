@@ -27,6 +27,7 @@ pub(super) struct File {
     pub(super) user_router: Vec<UserRouter>,
     pub(super) users: Spanned<Users>,
     pub(super) workload: Spanned<Workload>,
+    pub(super) groups: Option<Groups>,
     #[serde(default)]
     pub(super) fault: Vec<Spanned<Fault>>,
     #[serde(default)]
@@ -97,6 +98,16 @@ pub(super) struct Users {
     pub(super) degrees: Option<Spanned<Degrees>>,
     pub(super) file: Option<Spanned<String>>,
     pub(super) region_weights: Option<Spanned<Vec<u32>>>,
+}
+
+/// `[groups]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Groups {
+    pub(super) count: Spanned<u32>,
+    pub(super) sizes: Spanned<Degrees>,
+    pub(super) messages: Spanned<f64>,
+    pub(super) joining: Option<Spanned<f64>>,
 }
 
 /// `degrees = { min = 1, max = 500, exponent = 2.5 }`

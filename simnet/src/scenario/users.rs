@@ -13,7 +13,7 @@ use crate::input::{Checker, InputError};
 /// The most users that a scenario may have.
 const MAX_USERS: u32 = 1_000_000;
 /// The most conversations that a scenario may have.
-const MAX_CONVERSATIONS: u32 = 10_000_000;
+pub(super) const MAX_CONVERSATIONS: u32 = 10_000_000;
 
 /// Checks `[users]`. Reads the friendship list if there is one.
 pub(super) fn users(
@@ -140,14 +140,30 @@ fn degrees(checker: &Checker<'_>, users: &file::Users, count: u32) -> Result<Deg
         let message = format!("{degree} contacts are more than {}, the number of other users", count - 1);
         Err(checker.at(span, key, message))
     };
-    let degrees = match table.get_ref() {
+    let degrees = distribution(checker, key, table, fewer_than_users)?;
+    let conversations = DegreeTable::new(&degrees).expected_sum(count) / 2;
+    if conversations > u64::from(MAX_CONVERSATIONS) {
+        let message = format!("makes about {conversations} conversations, the most is {MAX_CONVERSATIONS}");
+        return Err(checker.at(table.span(), key, message));
+    }
+    Ok(degrees)
+}
+
+/// Checks numbers with their shares, or a power law. `fits` says what is wrong with a number.
+pub(super) fn distribution(
+    checker: &Checker<'_>,
+    key: &str,
+    table: &Spanned<file::Degrees>,
+    fits: impl Fn(std::ops::Range<usize>, u32) -> Result<(), InputError>,
+) -> Result<Degrees, InputError> {
+    Ok(match table.get_ref() {
         file::Degrees::Shares(list) => {
             let mut shares: Vec<(u32, u32)> = Vec::new();
             for entry in list {
                 let (degree, share) = *entry.get_ref();
-                fewer_than_users(entry.span(), degree)?;
+                fits(entry.span(), degree)?;
                 if shares.iter().any(|&(other, _)| other == degree) {
-                    return Err(checker.at(entry.span(), key, format!("{degree} contacts are there twice")));
+                    return Err(checker.at(entry.span(), key, format!("{degree} is there twice")));
                 }
                 let share = Spanned::new(entry.span(), share);
                 shares.push((degree, millionths(checker, key, &share)?));
@@ -166,7 +182,7 @@ fn degrees(checker: &Checker<'_>, users: &file::Users, count: u32) -> Result<Deg
         file::Degrees::PowerLaw(law) => {
             let min = law.min.as_ref().map_or(1, |min| *min.get_ref());
             let max = *law.max.get_ref();
-            fewer_than_users(law.max.span(), max)?;
+            fits(law.max.span(), max)?;
             if min == 0 || min > max {
                 let span = law.min.as_ref().map_or(law.max.span(), Spanned::span);
                 let message = format!("min, {min}, is not between 1 and max, {max}");
@@ -179,11 +195,5 @@ fn degrees(checker: &Checker<'_>, users: &file::Users, count: u32) -> Result<Deg
             }
             Degrees::PowerLaw { min, max, exponent: (exponent * 1000.0).round() as u32 }
         }
-    };
-    let conversations = DegreeTable::new(&degrees).expected_sum(count) / 2;
-    if conversations > u64::from(MAX_CONVERSATIONS) {
-        let message = format!("makes about {conversations} conversations, the most is {MAX_CONVERSATIONS}");
-        return Err(checker.at(table.span(), key, message));
-    }
-    Ok(degrees)
+    })
 }

@@ -6,6 +6,7 @@
 //! | `links` | sessions with routers: connecting again, pings, timeouts |
 //! | `sending` | a contact's messages, one after the other, through the proxy of their destination |
 //! | `receiving` | queues, subscriptions, deliveries, acknowledgements |
+//! | `groups` | groups of members who are each other's contacts |
 //! | `retry` | how long it waits before it tries again |
 //!
 //! **Contacts.** By the fast duplex flow (AG-6) the inviter makes a queue ([`Agent::invite`], [`Output::Invitation`]); who is invited
@@ -18,6 +19,7 @@
 //! [`Output::Connect`] with [`Agent::connected`] or [`Agent::link_closed`], and each [`Request`] of [`Output::Ask`] with
 //! [`Agent::answered`].
 
+mod groups;
 mod links;
 mod receiving;
 mod retry;
@@ -27,6 +29,8 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use self::groups::Group;
+pub use self::groups::{Grouped, HISTORY};
 use self::links::Link;
 use self::retry::Attempts;
 pub use self::retry::RetryInterval;
@@ -44,6 +48,10 @@ pub struct RouterNo(pub u32);
 /// A contact of one agent, as the driver numbers them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContactNo(pub u32);
+
+/// A group, as the driver numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupNo(pub u32);
 
 /// A session of one agent: never used again once it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +88,8 @@ pub enum Content {
     Receipt(u32),
     /// The queue that was full is empty: send on (QCONT).
     Continue,
+    /// What members of a group and its host tell each other.
+    Group(Box<Grouped>),
 }
 
 impl Content {
@@ -290,6 +300,10 @@ pub enum Noted {
     Duplicate,
     /// A queue was full.
     Quota,
+    /// A group's host passed a message on.
+    Forwarded,
+    /// So many messages came from before this agent was in the group.
+    History(u32),
     /// A proxy was asked to send to this contact's queue for the first time, or after it had been another one.
     Proxy(ContactNo, RouterNo),
 }
@@ -325,6 +339,10 @@ struct Contact {
     /// The number of the next message that is due from the contact.
     due: u32,
     established: bool,
+    /// Whether the confirmation is on its way, so that other things can follow.
+    ready: bool,
+    /// The group that it serves.
+    group: Option<GroupNo>,
 }
 
 /// A user's agent.
@@ -345,6 +363,13 @@ pub struct Agent<C> {
     failed: BTreeMap<Peer, Attempts>,
     /// The proxy to a destination, as long as its session lives.
     proxies: BTreeMap<Peer, RouterNo>,
+    groups: BTreeMap<GroupNo, Box<Group>>,
+    /// What contacts are to be sent once they are ready.
+    held: BTreeMap<ContactNo, Vec<Content>>,
+    /// Numbers of messages to a group that its host passes on to a member, by the contacts with host and member.
+    left: Vec<(ContactNo, ContactNo, u32)>,
+    /// The number of the next message of a member that the host may pass on.
+    forwarded: BTreeMap<ContactNo, u32>,
     next_link: u32,
     next_request: u32,
     /// What is done when: see [`Timer`].
@@ -380,6 +405,10 @@ impl<C: Choose> Agent<C> {
             by_router: BTreeMap::new(),
             failed: BTreeMap::new(),
             proxies: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            held: BTreeMap::new(),
+            left: Vec::new(),
+            forwarded: BTreeMap::new(),
             next_link: 0,
             next_request: 0,
             timers: BTreeSet::new(),
@@ -469,10 +498,14 @@ impl<C: Choose> Agent<C> {
     }
 
     /// Both ends can send now.
-    fn establish(&mut self, contact: ContactNo) {
+    fn establish(&mut self, contact: ContactNo, now: u64) {
         let Some(known) = self.contacts.get_mut(&contact) else { return };
         if !std::mem::replace(&mut known.established, true) {
+            let group = known.group;
             self.output.push_back(Output::Established(contact));
+            if let Some(group) = group {
+                self.member_connected(group, contact, now);
+            }
         }
     }
 }

@@ -36,10 +36,10 @@ impl<C: Choose> Agent<C> {
         let address = Address { router, sender };
         self.output.push_back(Output::QueueMade { contact, address: address.clone(), recipient });
         let Some(known) = self.contacts.get(&contact) else { return };
-        if known.inviter {
+        if !known.inviter {
+            self.confirm(contact, Content::Join(address), now);
+        } else if let Some(address) = self.invite_member(contact, address, now) {
             self.output.push_back(Output::Invitation(contact, address));
-        } else {
-            self.post(contact, Content::Join(address), now);
         }
     }
 
@@ -103,26 +103,31 @@ impl<C: Choose> Agent<C> {
             Content::Join(reply) => {
                 if known.inviter && known.outbox.is_none() {
                     self.open_outbox(contact, reply, now);
-                    self.post(contact, Content::Accept, now);
+                    self.confirm(contact, Content::Accept, now);
                 }
             }
-            Content::Accept => self.establish(contact),
-            Content::Message { number, .. } => {
-                let due = known.due;
+            Content::Accept => self.establish(contact, now),
+            Content::Message { number, length } => {
+                let (due, group) = (known.due, known.group);
                 if number < due {
                     return self.note(Noted::Duplicate);
                 }
-                if number > due {
+                // Members' messages are numbered in the group: what the host passed on is missing here.
+                if number > due && group.is_none() {
                     return self.fail(contact, Failure::Order { came: number, due });
                 }
-                known.due += 1;
+                known.due = number + 1;
                 self.output.push_back(Output::Received { contact, number });
-                if self.config.receipts {
+                if let Some(group) = group {
+                    self.pass_on(group, contact, (number, length), now);
+                }
+                if self.sends_receipts(contact) {
                     self.post(contact, Content::Receipt(number), now);
                 }
             }
             Content::Receipt(number) => self.output.push_back(Output::Receipt { contact, number }),
             Content::Continue => self.continue_sending(contact, now),
+            Content::Group(what) => self.take_grouped(contact, *what, now),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use super::links::{Asked, Relay};
 use super::retry::Attempts;
 use super::{
-    Address, Agent, Answer, Choose, ContactNo, Content, Failure, LinkNo, Noted, Output, Request, RouterNo,
-    Timer,
+    Address, Agent, Answer, Choose, Contact, ContactNo, Content, Failure, LinkNo, Noted, Output, Request,
+    RouterNo, Timer,
 };
 use crate::smp::error::{ProxyError, SmpError};
 
@@ -58,10 +58,21 @@ impl<C: Choose> Agent<C> {
 
     /// Has something sent after everything before it.
     pub(super) fn post(&mut self, contact: ContactNo, content: Content, now: u64) {
-        let outbox = self.contacts.get_mut(&contact).and_then(|known| known.outbox.as_mut());
-        let Some(outbox) = outbox else { return };
-        outbox.items.push_back(Item::Content(content));
+        match self.contacts.get_mut(&contact).filter(|known| known.ready) {
+            Some(Contact { outbox: Some(outbox), .. }) => outbox.items.push_back(Item::Content(content)),
+            _ => self.held.entry(contact).or_default().push(content),
+        }
         self.pump(contact, now);
+    }
+
+    /// Sends the confirmation, and then what was posted before.
+    pub(super) fn confirm(&mut self, contact: ContactNo, content: Content, now: u64) {
+        let Some(known) = self.contacts.get_mut(&contact).filter(|known| !known.ready) else { return };
+        known.ready = true;
+        self.post(contact, content, now);
+        for content in self.held.remove(&contact).unwrap_or_default() {
+            self.post(contact, content, now);
+        }
     }
 
     fn outbox(&mut self, contact: ContactNo) -> Option<&mut Outbox> {
@@ -193,7 +204,9 @@ impl<C: Choose> Agent<C> {
                     known.senders.remove(&contact);
                 }
                 match (item, proxy) {
-                    (Some(Item::Content(content)), Some(proxy)) => self.accepted(contact, &content, proxy),
+                    (Some(Item::Content(content)), Some(proxy)) => {
+                        self.accepted(contact, &content, proxy, now)
+                    }
                     (Some(Item::Secure), _)
                         if !self.contacts.get(&contact).is_some_and(|known| known.inviter) =>
                     {
@@ -244,12 +257,13 @@ impl<C: Choose> Agent<C> {
         }
     }
 
-    fn accepted(&mut self, contact: ContactNo, content: &Content, proxy: RouterNo) {
+    fn accepted(&mut self, contact: ContactNo, content: &Content, proxy: RouterNo, now: u64) {
         match content {
             Content::Message { number, .. } => {
                 self.output.push_back(Output::Accepted { contact, number: *number, proxy });
+                self.left_to_host(contact, *number, proxy);
             }
-            Content::Accept => self.establish(contact),
+            Content::Accept => self.establish(contact, now),
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 //! What messages carry in this engine: the content in a few bytes, in a body that stands for one of the real length.
 
-use sxlab_protocol::agent::{Address, Content, RouterNo};
+use sxlab_protocol::agent::{Address, Content, Grouped, RouterNo};
 use sxlab_protocol::smp::envelope::{CONFIRMATION_SIZE, MESSAGE_SIZE};
 use sxlab_protocol::smp::semantic::{stand_in, stands_for};
 use sxlab_protocol::wire::EntityId;
@@ -31,6 +31,14 @@ pub(super) fn seal(content: &Content) -> Vec<u8> {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         Content::Continue => bytes.push(b'C'),
+        Content::Group(what) => {
+            let (tag, numbers, address) = what.parts();
+            bytes.extend_from_slice(&[b'G', tag]);
+            for number in numbers.into_iter().chain(address.map(|address| address.router.0)) {
+                bytes.extend_from_slice(&number.to_be_bytes());
+            }
+            bytes.extend_from_slice(address.map_or(&[], |address| address.sender.as_bytes()));
+        }
     }
     let length =
         if content.is_confirmation() { ENVELOPE + KEY + CONFIRMATION_SIZE } else { ENVELOPE + MESSAGE_SIZE };
@@ -57,6 +65,17 @@ pub(super) fn open(body: &[u8]) -> Option<Option<Content>> {
         b'M' => Content::Message { number: number(0)?, length: number(4)? },
         b'R' => Content::Receipt(number(0)?),
         b'C' => Content::Continue,
+        b'G' => {
+            let tag = *rest.first()?;
+            let address = match Grouped::has_address(tag) {
+                true => Some(Address {
+                    router: RouterNo(number(13)?),
+                    sender: EntityId::new(rest.get(17..)?).ok()?,
+                }),
+                false => None,
+            };
+            Content::Group(Box::new(Grouped::of_parts(tag, [number(1)?, number(5)?, number(9)?], address)?))
+        }
         _ => return None,
     }))
 }

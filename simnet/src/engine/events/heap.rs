@@ -20,6 +20,8 @@ pub(super) enum Event {
     Invite(ConversationId),
     /// The invitation reaches who is invited.
     Join(ConversationId, Box<Address>),
+    /// A member is invited to its group: of all that are, the how many.
+    JoinGroup(u32),
     /// A user's agent waited for this time.
     UserTimer(UserIdx),
     /// A router waited for this time.

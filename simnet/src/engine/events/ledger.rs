@@ -40,6 +40,22 @@ struct Direction {
     travelling: VecDeque<u32>,
 }
 
+fn direction(
+    conversations: &mut [Sides],
+    conversation: ConversationId,
+    from_a: bool,
+) -> Option<&mut Direction> {
+    let sides = conversations.get_mut(conversation.index())?;
+    Some(if from_a { &mut sides.to_b } else { &mut sides.to_a })
+}
+
+/// Takes the message with this number out of a list: it is the first, unless a group's host has passed others on.
+fn take(list: &mut VecDeque<u32>, sent: &[SentMessage], number: u32) -> Option<u32> {
+    let is_it = |place: &u32| sent.get(*place as usize).is_some_and(|sent| sent.key.seq == number);
+    let found = list.iter().position(is_it)?;
+    list.remove(found)
+}
+
 impl Ledger {
     pub(super) fn new(population: &Population) -> Self {
         let conversations = vec![Sides::default(); population.conversations.len()];
@@ -47,8 +63,7 @@ impl Ledger {
     }
 
     fn direction(&mut self, conversation: ConversationId, from_a: bool) -> Option<&mut Direction> {
-        let sides = self.conversations.get_mut(conversation.index())?;
-        Some(if from_a { &mut sides.to_b } else { &mut sides.to_a })
+        direction(&mut self.conversations, conversation, from_a)
     }
 
     pub(super) fn address_used(&mut self, address: &str, user: UserIdx) {
@@ -96,26 +111,29 @@ impl Ledger {
                 sides.confirmed += 1;
                 self.established += usize::from(sides.confirmed == 2);
             }
-            Output::Accepted { contact, proxy: RouterNo(proxy), .. } => {
+            Output::Accepted { contact, number, proxy: RouterNo(proxy) } => {
                 let Some((conversation, is_a)) = of(contact) else { return };
-                let place =
-                    self.direction(conversation, is_a).and_then(|direction| direction.waiting.pop_front());
+                let Self { conversations, sent, .. } = self;
+                let direction = direction(conversations, conversation, is_a);
+                let place = direction.and_then(|direction| take(&mut direction.waiting, sent, number));
                 if let Some(sent) = place.and_then(|place| self.sent.get_mut(place as usize)) {
                     sent.proxy = Some(RouterIdx(proxy));
                     self.accepted += 1;
                 }
             }
-            Output::Received { contact, .. } => {
+            Output::Received { contact, number } => {
                 let Some((conversation, is_a)) = of(contact) else { return };
-                let place = self
-                    .direction(conversation, !is_a)
-                    .and_then(|direction| direction.travelling.pop_front());
-                if let Some(sent) = place.and_then(|place| self.sent.get(place as usize)) {
-                    self.deliveries.push(Delivery {
+                let Self { conversations, sent, .. } = self;
+                let direction = direction(conversations, conversation, !is_a);
+                let place = direction.and_then(|direction| take(&mut direction.travelling, sent, number));
+                match place.and_then(|place| self.sent.get(place as usize)) {
+                    Some(sent) => self.deliveries.push(Delivery {
                         key: sent.key,
                         sent_at_ns: sent.at_ns,
                         received_at_ns: now,
-                    });
+                    }),
+                    // Sent to a group before its new member was invited, and passed on to that one too.
+                    None => self.counts.history += 1,
                 }
             }
             Output::Receipt { .. } => self.counts.receipts += 1,

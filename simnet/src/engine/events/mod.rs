@@ -20,7 +20,7 @@ mod ledger;
 mod routers;
 mod users;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use rand_chacha::ChaCha8Rng;
@@ -36,6 +36,7 @@ use self::routers::Site;
 use self::users::User;
 use super::faults::{FaultStep, Faults};
 use super::{EngineError, GRACE_NS, Outcome, Progress, SETUP_LIMIT_NS, SETUP_SPREAD_NS, finish};
+use crate::groups::{Joining, When};
 use crate::network::{Place, UserIdx};
 use crate::observe::Log;
 use crate::population::ConversationId;
@@ -73,6 +74,8 @@ struct Simulation<'a> {
     key: X25519Public,
     /// Makes correlation ids.
     ids: ChaCha8Rng,
+    /// Who is invited to groups, and when.
+    joinings: Vec<Joining>,
     log: Log,
     ledger: Ledger,
     failure: Option<String>,
@@ -111,6 +114,7 @@ impl<'a> Simulation<'a> {
             unsent: Vec::new(),
             key: X25519Secret::from_bytes([2; 32]).public(),
             ids: streams.stream("correlation"),
+            joinings: plan.population.joinings(streams),
             log,
             ledger: Ledger::new(&plan.population),
             failure: None,
@@ -119,21 +123,42 @@ impl<'a> Simulation<'a> {
 
     fn run(mut self, progress: &mut dyn FnMut(Progress)) -> Result<Outcome, EngineError> {
         let plan = self.plan;
-        for conversation in &plan.population.conversations {
+        for conversation in plan.population.contacts() {
             let name = format!("conversation/{}/spread", conversation.id.0);
             let at = below(&mut self.streams.stream(&name), SETUP_SPREAD_NS);
             self.heap.push(at, Event::Invite(conversation.id));
         }
-        self.drive(progress, None)?;
+        self.drive(progress, None, plan.population.contacts().len())?;
+        for (number, joining) in (0u32..).zip(&self.joinings) {
+            if let When::Before(time) = joining.when {
+                self.heap.push(self.now + time, Event::JoinGroup(number));
+            }
+        }
+        self.drive(progress, None, plan.population.before_sending())?;
         let begun = self.now;
-        self.drive(progress, Some(begun))?;
+        for (number, joining) in (0u32..).zip(&self.joinings) {
+            if let When::After(time) = joining.when {
+                self.heap.push(begun + time, Event::JoinGroup(number));
+            }
+        }
+        let all = plan.population.conversations.len();
+        self.drive(progress, Some(begun), all)?;
+        if self.ledger.established < all {
+            let established = self.ledger.established;
+            return Err(EngineError::Setup { established, all, after_ns: self.now });
+        }
         let (truth, counts) = self.ledger.finish(plan);
         finish(plan, self.log, truth, counts, (self.now, begun))
     }
 
-    /// Runs until the set-up is done, or, with the time when sending began, until everything has arrived.
-    fn drive(&mut self, progress: &mut dyn FnMut(Progress), begun: Option<u64>) -> Result<(), EngineError> {
-        let all = self.plan.population.conversations.len();
+    /// Runs until so many conversations are set up, or, with the time when sending began, until everything has arrived.
+    fn drive(
+        &mut self,
+        progress: &mut dyn FnMut(Progress),
+        begun: Option<u64>,
+        all: usize,
+    ) -> Result<(), EngineError> {
+        let from = self.now;
         let mut faults = Faults::new(self.scenario);
         let mut sends = self.plan.sends.iter().peekable();
         let mut steps = 0u64;
@@ -143,7 +168,8 @@ impl<'a> Simulation<'a> {
                 Some(begun) => {
                     let passed = self.now - begun >= self.scenario.duration_ns;
                     let late = self.now - begun > self.scenario.duration_ns.saturating_add(GRACE_NS);
-                    (passed && faults.is_over() && sends.peek().is_none() && self.ledger.is_settled()) || late
+                    let settled = self.ledger.is_settled() && self.ledger.established == all;
+                    (passed && faults.is_over() && sends.peek().is_none() && settled) || late
                 }
             };
             if steps.is_multiple_of(1 << 16) || over {
@@ -162,7 +188,7 @@ impl<'a> Simulation<'a> {
             if let Some(failure) = self.failure.take() {
                 return Err(EngineError::Client(failure));
             }
-            if begun.is_none() && self.now > SETUP_LIMIT_NS {
+            if begun.is_none() && self.now - from > SETUP_LIMIT_NS {
                 let established = self.ledger.established;
                 return Err(EngineError::Setup { established, all, after_ns: self.now });
             }
@@ -183,14 +209,29 @@ impl<'a> Simulation<'a> {
                     self.fault(step);
                 }
             } else if send == Some(next) {
-                if let Some(send) = sends.next() {
-                    let (from, _) = match self.plan.population.conversation(send.conversation) {
-                        Some(conversation) => conversation.ends(send.from_a),
-                        None => continue,
-                    };
+                // Those to groups come last of the same time, and a message's to all members go together.
+                let mut to_groups: BTreeMap<_, (u32, Vec<ContactNo>)> = BTreeMap::new();
+                while let Some(send) = sends.next() {
+                    let population = &self.plan.population;
+                    let Some(conversation) = population.conversation(send.conversation) else { continue };
+                    let (from, _) = conversation.ends(send.from_a);
                     self.ledger.taken(send, next);
                     let contact = ContactNo(send.conversation.0);
-                    self.with_agent(from, |agent, now| agent.send(contact, send.seq, send.body_len, now));
+                    let Some(group) = population.group_of(send.conversation) else {
+                        self.with_agent(from, |agent, now| agent.send(contact, send.seq, send.body_len, now));
+                        self.write_asked();
+                        break;
+                    };
+                    let host = population.host(send.conversation, from).map(|host| ContactNo(host.0));
+                    let message = to_groups.entry((from, group.first, host, send.seq)).or_default();
+                    message.0 = send.body_len;
+                    message.1.push(contact);
+                    if sends.peek().is_none_or(|send| at(send.at_ns) != Some(next)) {
+                        break;
+                    }
+                }
+                for ((from, _, host, number), (length, to)) in to_groups {
+                    self.with_agent(from, |agent, now| agent.send_to_group(host, &to, number, length, now));
                     self.write_asked();
                 }
             } else if event == Some(next)
@@ -225,6 +266,11 @@ impl<'a> Simulation<'a> {
                 self.with_agent(conversation.a, |agent, now| agent.invite(contact, now));
             }
             Event::Join(conversation, address) => self.join(conversation, *address),
+            Event::JoinGroup(number) => {
+                let Some(joining) = self.joinings.get(number as usize).cloned() else { return };
+                let Joining { group, owner, via, contact, pairs, .. } = joining;
+                self.with_agent(owner, |agent, now| agent.invite_to_group(group, via, contact, &pairs, now));
+            }
             Event::UserTimer(user) => self.user_timer(user),
             Event::RouterTimer(router) => self.router_timer(router),
             Event::Network(connection, what) => self.arrive(connection, what),

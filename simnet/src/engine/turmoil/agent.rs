@@ -7,7 +7,7 @@ use std::rc::Rc;
 use sxlab_node::client::{Event, Session, SessionError};
 use sxlab_node::world::World;
 use sxlab_protocol::agent::{
-    Agent, Answer, ContactNo, Content, Delivery, LinkNo, Noted, Output, Request, RequestNo, RouterNo,
+    Agent, Answer, ContactNo, Content, Delivery, Grouped, LinkNo, Noted, Output, Request, RequestNo, RouterNo,
 };
 use sxlab_protocol::smp::command::{Command, MsgFlags};
 use sxlab_protocol::smp::forward::Relay;
@@ -21,6 +21,7 @@ use super::super::picker::Picker;
 use super::shared::Shared;
 use super::vault::Vault;
 use super::world::{SimWorld, elapsed};
+use crate::groups::{Joining, When};
 use crate::network::{Place, RouterIdx, UserIdx};
 use crate::population::{Conversation, ConversationId};
 use crate::seed::below;
@@ -78,7 +79,21 @@ impl Client {
         for send in &self.inner.shared.plan.sends {
             sends.entry((send.conversation, send.from_a)).or_default().push(*send);
         }
-        for conversation in &self.inner.shared.plan.population.conversations {
+        let mut to_groups: BTreeMap<(ConversationId, u32), (Send, Vec<ContactNo>)> = BTreeMap::new();
+        let population = &self.inner.shared.plan.population;
+        sends.retain(|(conversation, from_a), due| {
+            let Some(group) = population.group_of(*conversation) else { return true };
+            let known = population.conversation(*conversation);
+            if known.is_some_and(|known| known.ends(*from_a).0 == self.inner.user) {
+                for send in due {
+                    let message = to_groups.entry((group.first, send.seq)).or_insert((*send, Vec::new()));
+                    message.1.push(ContactNo(send.conversation.0));
+                }
+            }
+            false
+        });
+        self.start_groups(to_groups.into_values().collect());
+        for conversation in population.contacts() {
             for is_a in [true, false] {
                 if conversation.ends(is_a).0 == self.inner.user {
                     let due = sends.remove(&(conversation.id, is_a)).unwrap_or_default();
@@ -86,6 +101,55 @@ impl Client {
                     self.inner.world.spawn(async move { client.converse(conversation, is_a, due).await });
                 }
             }
+        }
+    }
+
+    /// Invites to the groups that are the user's, and sends the user's messages to groups.
+    fn start_groups(&self, messages: Vec<(Send, Vec<ContactNo>)>) {
+        let shared = &self.inner.shared;
+        let mut joinings = shared.plan.population.joinings(&shared.streams);
+        joinings.retain(|joining| joining.owner == self.inner.user);
+        if !joinings.is_empty() {
+            // One after the other, as each names those before it.
+            joinings.sort_by_key(|joining| joining.when);
+            let client = self.clone();
+            self.inner.world.spawn(async move { client.invite_to_groups(joinings).await });
+        }
+        if !messages.is_empty() {
+            let client = self.clone();
+            self.inner.world.spawn(async move { client.talk(messages).await });
+        }
+    }
+
+    async fn invite_to_groups(&self, joinings: Vec<Joining>) {
+        let shared = &self.inner.shared;
+        let Some(groups_begun) = shared.groups_begun().await else { return };
+        for Joining { when, group, via, contact, pairs, .. } in joinings {
+            let at = match when {
+                When::Before(time) => groups_begun + time,
+                When::After(time) => {
+                    let Some(begun) = shared.sending_begun().await else { return };
+                    begun + time
+                }
+            };
+            self.inner.world.sleep(at.saturating_sub(elapsed())).await;
+            self.act(|agent, now| agent.invite_to_group(group, via, contact, &pairs, now));
+        }
+    }
+
+    async fn talk(&self, mut messages: Vec<(Send, Vec<ContactNo>)>) {
+        let shared = &self.inner.shared;
+        messages.sort_by_key(|(send, _)| send.at_ns);
+        let Some(begun) = shared.sending_begun().await else { return };
+        for (send, to) in messages {
+            let at = begun + send.at_ns;
+            self.inner.world.sleep(at.saturating_sub(elapsed())).await;
+            for contact in &to {
+                shared.message_taken(self.key(*contact, true, send.seq), elapsed());
+            }
+            let host = shared.plan.population.host(send.conversation, self.inner.user);
+            let host = host.map(|host| ContactNo(host.0));
+            self.act(|agent, now| agent.send_to_group(host, &to, send.seq, send.body_len, now));
         }
     }
 
@@ -286,6 +350,14 @@ impl Client {
                 self.give_up(&format!("got {key} with another body than was sent"));
             }
         }
+        if let Content::Group(what) = &opened.content
+            && let Grouped::Forward(contact, number, length) = **what
+        {
+            let key = self.key(contact, false, number);
+            if opened.text != shared.body(key, length) {
+                self.give_up(&format!("was passed {key} with another body than was sent"));
+            }
+        }
         Some(Delivery { id, content: Some(opened.content) })
     }
 
@@ -379,8 +451,27 @@ impl Client {
             Content::Message { number, length } => {
                 (None, self.inner.shared.body(self.key(contact, true, *number), *length))
             }
+            Content::Group(what) => {
+                let (_, _, address) = what.parts();
+                let own = address.and_then(|address| self.inner.own.borrow().get(&address.sender).cloned());
+                let address = own.or_else(|| self.inner.vault.borrow().learnt(address?));
+                let text = match **what {
+                    Grouped::Forward(pair, number, length) => self.passed_on(contact, pair, number, length),
+                    _ => Vec::new(),
+                };
+                (address, text)
+            }
             _ => (None, Vec::new()),
         }
+    }
+
+    /// The text of a message that a group's host passes on: what its sender would have sent to that member itself.
+    fn passed_on(&self, to: ContactNo, pair: ContactNo, seq: u32, length: u32) -> Vec<u8> {
+        let population = &self.inner.shared.plan.population;
+        let known = |contact: ContactNo| population.conversation(ConversationId(contact.0));
+        let (Some(to), Some(pair)) = (known(to), known(pair)) else { return Vec::new() };
+        let receiver = if to.a == self.inner.user { to.b } else { to.a };
+        self.inner.shared.body(MessageKey { conversation: pair.id, from_a: pair.a != receiver, seq }, length)
     }
 
     fn relay(&self, link: LinkNo, name: &EntityId) -> Result<Relay, SessionError> {

@@ -169,7 +169,10 @@ fn drive(
     scenario: &Scenario,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, EngineError> {
-    let all = shared.plan.population.conversations.len();
+    let population = &shared.plan.population;
+    let (contacts, early, all) =
+        (population.contacts().len(), population.before_sending(), population.conversations.len());
+    let mut groups_from = None;
     let messages = shared.plan.sends.len();
     let mut faults = Faults::new(scenario);
     let mut sending_from = None;
@@ -191,11 +194,19 @@ fn drive(
         }
         steps += 1;
         match sending_from {
-            None if established == all => {
+            None if groups_from.is_none() && established == contacts => {
+                groups_from = Some(now);
+                shared.begin_groups(now);
+                if early == contacts {
+                    sending_from = Some(now);
+                    shared.begin_sending(now);
+                }
+            }
+            None if groups_from.is_some() && established == early => {
                 sending_from = Some(now);
                 shared.begin_sending(now);
             }
-            None if now > SETUP_LIMIT_NS => {
+            None if now - groups_from.unwrap_or(0) > SETUP_LIMIT_NS => {
                 return Err(EngineError::Setup { established, all, after_ns: now });
             }
             None => {}
@@ -210,6 +221,9 @@ fn drive(
                         delivered: (delivered, messages),
                         simulated_ns: now,
                     });
+                    if established < all {
+                        return Err(EngineError::Setup { established, all, after_ns: now });
+                    }
                     let (log, truth, counts) = shared.take_results();
                     return finish(&shared.plan, log, truth, counts, (now, from));
                 }

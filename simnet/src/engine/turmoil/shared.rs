@@ -33,6 +33,7 @@ pub(super) struct Shared {
     addresses: Vec<RouterAddress>,
     invitations: RefCell<Vec<Invitation>>,
     connections: RefCell<BTreeMap<SocketAddr, (String, Place)>>,
+    begin_groups: watch::Sender<Option<u64>>,
     begin: watch::Sender<Option<u64>>,
     sides_established: Cell<usize>,
     failure: RefCell<Option<String>>,
@@ -106,6 +107,7 @@ impl Shared {
             addresses,
             invitations: RefCell::new(invitations),
             connections: RefCell::default(),
+            begin_groups: watch::Sender::new(None),
             begin: watch::Sender::new(None),
             sides_established: Cell::new(0),
             failure: RefCell::default(),
@@ -172,6 +174,16 @@ impl Shared {
         self.invitations.borrow_mut().get_mut(conversation.index()).and_then(|i| i.take.take())
     }
 
+    pub(super) fn begin_groups(&self, now: u64) {
+        self.begin_groups.send_replace(Some(now));
+    }
+
+    /// When groups are to be made, once all contacts are set up.
+    pub(super) async fn groups_begun(&self) -> Option<u64> {
+        let mut begin = self.begin_groups.subscribe();
+        begin.wait_for(Option::is_some).await.ok().and_then(|begun| *begun)
+    }
+
     pub(super) fn begin_sending(&self, now: u64) {
         self.begin.send_replace(Some(now));
     }
@@ -194,7 +206,9 @@ impl Shared {
     pub(super) fn is_settled(&self) -> bool {
         let written = self.written.borrow();
         let accepted = written.sent.values().filter(|sent| sent.proxy.is_some()).count();
-        accepted == self.plan.sends.len() && written.deliveries.len() >= self.plan.sends.len()
+        accepted == self.plan.sends.len()
+            && self.established() == self.plan.population.conversations.len()
+            && written.deliveries.len() >= self.plan.sends.len()
     }
 
     /// Records what no client should meet; the run ends with it.
@@ -292,7 +306,13 @@ impl Shared {
 
     pub(super) fn message_received(&self, key: MessageKey, at_ns: u64) {
         let mut written = self.written.borrow_mut();
-        let sent_at_ns = written.sent.get(&key).map_or(at_ns, |sent| sent.at_ns);
+        let sent_at_ns = written.sent.get(&key).map(|sent| sent.at_ns);
+        if sent_at_ns.is_none() && self.plan.population.group_of(key.conversation).is_some() {
+            // Sent to a group before its new member was invited, and passed on to that one too.
+            drop(written);
+            return self.count(|counts| counts.history += 1);
+        }
+        let sent_at_ns = sent_at_ns.unwrap_or(at_ns);
         written.deliveries.push(Delivery { key, sent_at_ns, received_at_ns: at_ns });
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha20Rng;
-use sxlab_protocol::agent::{Address, ContactNo, Content, RouterNo};
+use sxlab_protocol::agent::{Address, ContactNo, Content, Grouped, RouterNo};
 use sxlab_protocol::crypto::boxes::random_nonce;
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, SharedSecret, X25519Public, X25519Secret};
 use sxlab_protocol::smp::command::NewQueue;
@@ -130,6 +130,11 @@ impl Vault {
         Address { router, sender }
     }
 
+    /// A contact's queue as its address said.
+    pub(super) fn learnt(&self, address: &Address) -> Option<QueueAddress> {
+        self.addresses.get(&(address.router, address.sender.clone())).cloned()
+    }
+
     /// The keys for a contact's queue, made when they are first asked for.
     fn outbox(&mut self, to: &Address) -> Option<&Outbox> {
         let place = (to.router, to.sender.clone());
@@ -149,7 +154,7 @@ impl Vault {
         self.outbox(to).map(|outbox| outbox.key.clone())
     }
 
-    /// The body of the SEND that carries this, with the reply queue's address or the text that belong to it.
+    /// The body of the SEND that carries this, with the queue's address or the text that belong to it.
     pub(super) fn seal(
         &mut self,
         to: &Address,
@@ -200,6 +205,20 @@ impl Vault {
             }
             b'R' => (Content::Receipt(reader.u32().ok()?), Vec::new()),
             b'C' => (Content::Continue, Vec::new()),
+            b'G' => {
+                let tag = reader.u8().ok()?;
+                let numbers = [reader.u32().ok()?, reader.u32().ok()?, reader.u32().ok()?];
+                let address = match Grouped::has_address(tag) {
+                    true => {
+                        let address = QueueAddress::read(&mut reader).ok()?;
+                        let router = router(&address.router)?;
+                        Some(self.learn(router, address))
+                    }
+                    false => None,
+                };
+                let what = Grouped::of_parts(tag, numbers, address)?;
+                (Content::Group(Box::new(what)), reader.rest().to_vec())
+            }
             _ => return None,
         };
         Some(Some(Opened { contact, content, text }))
@@ -224,6 +243,17 @@ fn encode(content: &Content, reply: Option<&QueueAddress>, text: &[u8]) -> Optio
             out.extend_from_slice(&number.to_be_bytes());
         }
         Content::Continue => out.push(b'C'),
+        Content::Group(what) => {
+            let (tag, numbers, address) = what.parts();
+            out.extend_from_slice(&[b'G', tag]);
+            for number in numbers {
+                out.extend_from_slice(&number.to_be_bytes());
+            }
+            if address.is_some() {
+                reply?.put(&mut out).ok()?;
+            }
+            out.extend_from_slice(text);
+        }
     }
     Some(out)
 }

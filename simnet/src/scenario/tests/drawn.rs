@@ -67,7 +67,7 @@ fn numbers_of_contacts_may_be_a_distribution() {
     );
     for (keys, line) in [
         ("degrees = [[1, 0.2], [5, 0.7]]", "16: users.degrees: the shares must add up to 1, not 0.9"),
-        ("degrees = [[1, 0.5], [1, 0.5]]", "16: users.degrees: 1 contacts are there twice"),
+        ("degrees = [[1, 0.5], [1, 0.5]]", "16: users.degrees: 1 is there twice"),
         ("degrees = [[1, -0.5]]", "16: users.degrees: -0.5 is negative, a share lies between 0 and 1"),
         (
             "degrees = [[12, 1.0]]",

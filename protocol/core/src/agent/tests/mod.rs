@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod groups;
 mod offline;
 mod sending;
 mod sessions;
@@ -90,6 +91,8 @@ pub(super) struct Net {
     pub(super) unreachable: BTreeSet<u32>,
     /// What becomes of requests whose line contains this.
     pub(super) fates: Vec<(&'static str, Fate)>,
+    /// Which agent gets invitations that go outside of the network.
+    pub(super) invited: usize,
     /// Messages that queues hold.
     pub(super) quota: usize,
     steps: BTreeMap<(u64, u64), Step>,
@@ -132,6 +135,7 @@ impl Net {
             down: BTreeSet::new(),
             unreachable: BTreeSet::new(),
             fates: Vec::new(),
+            invited: 1,
             quota: 128,
             steps: BTreeMap::new(),
             order: 0,
@@ -250,7 +254,7 @@ impl Net {
                 self.put(HOP, Step::Asked(agent, link, requests));
             }
             Output::Invitation(contact, address) => {
-                self.act(1, |agent, now| agent.join(contact, address, now));
+                self.act(self.invited, |agent, now| agent.join(contact, address, now));
             }
             told => self.told.push((agent, told)),
         }
