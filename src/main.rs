@@ -5,6 +5,8 @@
 //! | [`run`] | simulate a scenario; also what runs without a subcommand |
 //! | [`model`] | closed forms and Monte Carlo, side by side |
 //! | [`sweep`] | a scenario under many parameters, networks and seeds |
+//! | [`merge`] | parts of a sweep put together |
+//! | [`compare`] | two result directories side by side |
 //! | [`serve`] | the reference routers on real sockets |
 //! | [`smp`] | small clients for people and scripts |
 //! | [`catalogue`] | the requirements of the specifications |
@@ -13,8 +15,10 @@
 //! [`exit`] has the exit codes, [`output`] the two streams, [`runtime`] the thread that clients and routers run on.
 
 mod catalogue;
+mod compare;
 mod conform;
 mod exit;
+mod merge;
 mod model;
 mod output;
 mod run;
@@ -48,6 +52,8 @@ enum Command {
     Run(run::RunArgs),
     Model(model::ModelArgs),
     Sweep(sweep::SweepArgs),
+    Merge(merge::MergeArgs),
+    Compare(compare::CompareArgs),
     #[command(subcommand)]
     Serve(serve::Serve),
     #[command(subcommand)]
@@ -71,6 +77,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Model(args)) => model::run(&args),
         Some(Command::Sweep(args)) => sweep::run(args),
+        Some(Command::Merge(args)) => merge::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Serve(what)) => serve::run(what),
         Some(Command::Smp(what)) => smp::run(what),
         Some(Command::Catalogue(args)) => catalogue::run(&args),

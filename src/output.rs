@@ -25,6 +25,19 @@ pub(crate) fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Lines of cells for people, in columns.
+pub(crate) fn table<const COLUMNS: usize>(lines: &[[String; COLUMNS]]) {
+    let width = |column: usize| {
+        let cells = lines.iter().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
+    for line in lines {
+        let cells = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
+        note(cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
 fn failed(error: io::Error) -> Failure {
     match error.kind() {
         // The reader has seen enough, as `head` does.

@@ -6,6 +6,7 @@
 //! | `both_ends_seen` | conversations | have a message path of which the set sees both ends |
 //! | `path_both_ends_seen` | message paths, two a conversation | have both ends seen by the set |
 //! | `conversation_both_ends_seen` | conversations | show both users' addresses to the set, on whatever paths |
+//! | `user_path_seen` | users | have sent to some contact on a path of which the set sees both ends |
 //! | `both_ends_seen_ever` | conversations | as the first, counting proxies picked again after a session ended |
 //! | `…_monte_carlo` | drawn conversations | the same, without a network |
 //! | `link_by_forward_precision`, `…_recall` | guessed pairs, pairs that write | are right, are found: see [`crate::attack`] |
@@ -30,6 +31,7 @@ use crate::report::{AttackRow, Estimate, ThreeWays};
 use crate::results::Metric;
 use crate::sightings::Sightings;
 use crate::stats::{self, Check, Dyad, ResampleError};
+use crate::users;
 
 /// Conversations drawn for each policy.
 const DRAWN: u64 = 1_000_000;
@@ -336,6 +338,22 @@ fn network(
                 });
             }
         }
+    }
+    let users = users::sent(run.truth, seen);
+    if !users.is_empty() {
+        let (hits, n) = (users.iter().filter(|(_, seen)| *seen).count() as u64, users.len() as u64);
+        let rows = rows(scenario).filter(|_| run.policy == Policy::DifferentRouter);
+        evaluation.metrics.push(match rows {
+            Some(rows) => {
+                let expected = users::expected(&rows, &controlled(scenario, set), &users);
+                let check = stats::check(float(hits), float(n), expected, scenario.analysis.margin);
+                Metric::checked("user_path_seen", &group, &check, n)
+            }
+            None => {
+                let Estimate { estimate, interval, n } = estimate(hits, n);
+                Metric::plain("user_path_seen", &group, estimate, Some(interval), n)
+            }
+        });
     }
     let ever = stats::dyadic_effect(&picks.conversations(seen, |s| s.on_one_path_ever))?;
     let interval = stats::proportion(ever.effective_hits(), ever.effective_n());

@@ -10,6 +10,7 @@
 //! | [`observed`] | what a set really saw of each conversation of a run |
 //! | [`evaluate`] | the metrics of a run: closed form, Monte Carlo and simulated network side by side |
 //! | [`stats`] | intervals, equivalence tests, dependence between conversations, medians |
+//! | [`pooled`] | one metric over many runs: networks and seeds put together, and two such compared |
 //! | [`results`] | `summary.json`, CSV and Parquet tables, the output directory |
 //! | [`plots`] | SVG pictures: curves, bars, the network |
 //! | [`report`] | `report.html` |
@@ -24,7 +25,9 @@ pub mod model;
 pub mod montecarlo;
 pub mod observed;
 pub mod plots;
+pub mod pooled;
 pub mod report;
 pub mod results;
 pub mod sightings;
 pub mod stats;
+mod users;

@@ -5,6 +5,7 @@
 //! - [`OutputDir`]: a directory that appears under its name only when it is complete.
 
 mod directory;
+mod metrics;
 mod reading;
 mod table;
 
@@ -199,26 +200,7 @@ impl Summary {
     /// # Errors
     /// None in practice: the columns are made here. [`ResultsError::Table`] by type.
     pub fn metrics_table(&self) -> Result<Table, ResultsError> {
-        let number =
-            |field: fn(&Metric) -> Option<f64>| Values::F64(self.metrics.iter().map(field).collect());
-        let text =
-            |field: fn(&Metric) -> Option<String>| Values::Text(self.metrics.iter().map(field).collect());
-        let columns = [
-            ("name", text(|m| Some(m.name.clone()))),
-            ("group", text(|m| Some(m.group.clone()))),
-            ("estimate", number(|m| Some(m.estimate))),
-            ("low", number(|m| m.low)),
-            ("high", number(|m| m.high)),
-            ("n", Values::U64(self.metrics.iter().map(|m| Some(m.n)).collect())),
-            ("expected", number(|m| m.expected)),
-            ("verdict", text(|m| m.verdict.map(|v| v.name().into()))),
-            ("margin", number(|m| m.margin)),
-            ("detectable", number(|m| m.detectable)),
-            ("effective_n", number(|m| m.effective_n)),
-            ("unit", text(|m| m.unit.clone())),
-        ];
-        let columns = columns.map(|(name, values)| Column { name: name.into(), values });
-        Table::new("metrics", columns.into())
+        Metric::table(&self.metrics)
     }
 }
 

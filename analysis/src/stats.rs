@@ -10,11 +10,13 @@
 
 mod beta;
 mod resample;
+mod student;
 
 use serde::{Deserialize, Serialize};
 
 pub use beta::regularised_beta;
 pub use resample::{DesignEffect, Dyad, Median, ResampleError, dyadic_effect, median, median_interval};
+pub use student::Mean;
 
 /// Two-sided 95 % of the normal distribution.
 pub const Z95: f64 = 1.959_963_984_540_054;

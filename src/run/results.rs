@@ -445,20 +445,7 @@ fn print_table(evaluation: &Evaluation) {
             row.verdict.map_or("-", Verdict::name).to_owned(),
         ]);
     }
-    let width = |column: usize| {
-        lines
-            .iter()
-            .filter_map(|line| line.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
     output::note("\nShare of conversations with both ends seen on one message path:");
-    for line in &lines {
-        let cells: Vec<String> =
-            line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
-        output::note(cells.join("  ").trim_end());
-    }
+    output::table(&lines);
     output::note("");
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sxlab_analysis::results::{ResultsError, Summary, note_of_parquet};
+use sxlab_analysis::results::{ResultsError, Summary, Table, note_of_parquet, table_of_parquet};
 use sxlab_simnet::sweep::{Resolved, SweepPlan};
 
 use super::directory::Identity;
@@ -72,6 +72,11 @@ impl Part {
             path: path.to_owned(),
             problem: format!("not a point of this version of sxlab: {error}"),
         })
+    }
+
+    /// Reads its metrics.
+    pub(crate) fn metrics(path: &Path) -> Result<Table, ResultsError> {
+        table_of_parquet(path, "metrics")
     }
 }
 

@@ -17,4 +17,6 @@ mod run;
 #[cfg(test)]
 mod serving;
 #[cfg(test)]
+mod sweeps;
+#[cfg(test)]
 mod usage;

@@ -43,6 +43,10 @@ impl Ended {
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sxlab"));
     command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    // Whatever runs these tests, what they start is no task of it.
+    for variable in ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "SXLAB_SHARDS"] {
+        command.env_remove(variable);
+    }
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -50,6 +54,11 @@ fn command(args: &[&str]) -> Command {
 /// Runs the program to its end.
 pub(crate) async fn sxlab(args: &[&str]) -> Ended {
     ended(command(args).spawn().unwrap()).await
+}
+
+/// Runs the program to its end with variables of the environment.
+pub(crate) async fn sxlab_with(variables: &[(&str, &str)], args: &[&str]) -> Ended {
+    ended(command(args).envs(variables.iter().copied()).spawn().unwrap()).await
 }
 
 /// Runs the program to its end in a directory.

@@ -40,6 +40,16 @@ impl Values {
         self.len() == 0
     }
 
+    /// One value in its shortest form: numbers as they read back, nothing for no value.
+    pub fn shown(&self, row: usize) -> String {
+        match self {
+            Values::U64(v) => v.get(row).copied().flatten().map(|x| x.to_string()),
+            Values::F64(v) => v.get(row).copied().flatten().map(|x| x.to_string()),
+            Values::Text(v) => v.get(row).cloned().flatten(),
+        }
+        .unwrap_or_default()
+    }
+
     /// One value as CSV writes it: numbers in the shortest form that reads back to the same number, nothing
     /// for no value, and `""` for an empty text.
     fn csv(&self, row: usize) -> String {

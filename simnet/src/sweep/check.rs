@@ -1,5 +1,6 @@
 //! Turns a plan's file into a checked [`SweepPlan`].
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_spanned::Spanned;
@@ -13,7 +14,7 @@ use crate::input::{Checker, InputError, closest, list};
 use crate::scenario::{BUILTIN, Overrides, Scenario};
 
 /// Columns that results have beside those of parameters.
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 20] = [
     "point",
     "network",
     "seed",
@@ -29,9 +30,11 @@ const RESERVED: [&str; 18] = [
     "detectable",
     "effective_n",
     "unit",
-    "points",
-    "networks",
+    "runs",
+    "clusters",
+    "scenario_hash",
     "trace_hash",
+    "simulated_seconds",
 ];
 
 /// The networks to draw.
@@ -283,6 +286,12 @@ fn axis(checker: &Checker<'_>, spanned: &Spanned<Parameter>) -> Result<(String, 
                     }
                 };
                 rows.push(Setting { line: line(value.span()), shown: keys::shown(value.get_ref()), set });
+            }
+            // Of values that change together the first one names the others, if it can.
+            let first = |row: &Setting| row.set.first().map(keys::shown).unwrap_or_default();
+            let firsts: BTreeSet<String> = rows.iter().map(first).collect();
+            if several && firsts.len() == rows.len() {
+                rows.iter_mut().for_each(|row| row.shown = first(row));
             }
             rows
         }

@@ -15,6 +15,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rand_core::Rng;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
@@ -74,7 +75,7 @@ pub struct Point {
     pub parameters: Arc<[String]>,
     /// The seed from which its network is drawn; none where network and everything else are drawn from [`Point::seed`].
     pub network: Option<u64>,
-    /// The seed of the run.
+    /// The seed; on a network of its own, the run's is drawn from both.
     pub seed: u64,
 }
 
@@ -94,7 +95,7 @@ pub struct Listed {
 pub struct Resolved {
     /// The point.
     pub point: Point,
-    /// The scenario, with the point's seed and parameters.
+    /// The scenario, with the point's parameters and the seed of its run.
     pub scenario: Scenario,
     /// The streams from which users, their contacts and their routers are drawn.
     pub network: Streams,
@@ -178,7 +179,11 @@ impl SweepPlan {
     }
 
     fn resolved(&self, point: Point, mut scenario: Scenario) -> Resolved {
-        scenario.seed = point.seed;
+        // With the same picks on every network, networks would tell less than they seem to.
+        scenario.seed = match point.network {
+            Some(network) => Streams::new(network).stream(&format!("sweep/seed/{}", point.seed)).next_u64(),
+            None => point.seed,
+        };
         let network = Streams::new(point.network.unwrap_or(point.seed));
         let hash = self.hash_of(&point, &scenario);
         Resolved { point, scenario, network, hash }

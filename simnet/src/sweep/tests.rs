@@ -112,11 +112,16 @@ fn the_first_parameter_is_the_slowest_and_seeds_the_fastest() {
 fn a_point_resolves_to_what_was_listed() {
     let files = Files::new("seeds = [1, 2]\n[networks]\ncount = 2\n[adversary]\nrouters = 2\n");
     let plan = files.load().unwrap();
+    let mut seeds = BTreeSet::new();
     for listed in plan.expand().unwrap() {
         let resolved = plan.resolve(listed.point.number).unwrap().unwrap();
-        assert_eq!((resolved.hash, resolved.scenario.seed), (listed.hash, listed.point.seed));
+        assert_eq!(resolved.hash, listed.hash);
+        seeds.insert(resolved.scenario.seed);
         assert_eq!(resolved.network, Streams::new(listed.point.network.unwrap()));
     }
+    assert_eq!(seeds.len(), 4, "a seed is another one on each network");
+    let by_seed = scenarios("seeds = [1, 2]\n");
+    assert_eq!(by_seed.iter().map(|scenario| scenario.seed).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]
@@ -278,4 +283,13 @@ fn a_bad_scenario_is_named_itself() {
     std::fs::remove_file(files.0.join("s.toml")).unwrap();
     let line = files.load().unwrap_err().to_string();
     assert!(line.contains("p.toml:2: scenario: the scenario s.toml cannot be read"), "{line}");
+}
+
+#[test]
+fn every_shipped_plan_is_right() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/sweeps"));
+    for (name, points) in [("attacker-share", 40), ("drawn-adversary", 24)] {
+        let plan = SweepPlan::load(&folder.join(format!("{name}.toml"))).unwrap();
+        assert_eq!((plan.name.as_str(), plan.expand().unwrap().len()), (name, points));
+    }
 }
