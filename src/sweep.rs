@@ -259,12 +259,8 @@ fn sweep(args: &SweepArgs, plan: &SweepPlan, points: &[Listed], mine: &[&Listed]
         })?;
     }
     let Some(first) = failed.first() else {
-        output::note(format_args!(
-            "{} of {} points are in {}",
-            mine.len(),
-            points.len(),
-            directory.path().display()
-        ));
+        let of = if shard.is_all() { String::new() } else { format!(" of shard {shard}") };
+        output::note(format_args!("all {} points{of} are in {}", mine.len(), directory.path().display()));
         return Ok(());
     };
     Err(Failure::new(
