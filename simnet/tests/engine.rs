@@ -28,11 +28,15 @@ fn small() -> Scenario {
 
 /// Two operators with two routers each, 10 users in 15 conversations, and what `more` says.
 fn network(more: &str) -> Scenario {
+    network_for("20s", more)
+}
+
+fn network_for(duration: &str, more: &str) -> Scenario {
     let text = format!(
         r#"
         name = "test"
         seed = 1
-        duration = "20s"
+        duration = "{duration}"
         policies = ["different-operator"]
         regions = ["here"]
         [[operator]]
@@ -122,6 +126,46 @@ fn routers_that_do_not_reach_each_other_delay_and_lose_nothing() {
     for outcome in outcomes {
         assert!(outcome.counts.repeated_sends > 0, "something had to be sent again");
     }
+}
+
+/// What is only counted changes nothing else.
+#[test]
+fn pings_that_are_only_counted_are_as_many() {
+    let run = |pings: &str| {
+        let scenario = network_for("2h", &format!("pings = \"{pings}\""));
+        outcome(Engine::Events, &scenario, Policy::DifferentOperator, 1).unwrap()
+    };
+    let (sent, counted) = (run("sent"), run("counted"));
+    assert_eq!(sent.truth.deliveries, counted.truth.deliveries);
+    let seen = |outcome: &Outcome| {
+        let is_ping = |sight: &Sighting| matches!(sight, Sighting::Router(Sight::Received(seen)) if seen.kind == Kind::Ping);
+        outcome.log.observations().filter(|observation| is_ping(&observation.as_ref().unwrap().sight)).count()
+            as u64
+    };
+    // Some are on their way when it ends.
+    assert!((seen(&sent)..seen(&sent) + 5).contains(&sent.counts.pings));
+    assert_eq!(seen(&counted), 0);
+    // Every PING that is sent takes its round trip more than the interval.
+    let excess = counted.counts.pings as f64 / sent.counts.pings as f64 - 1.0;
+    assert!((0.0..0.01).contains(&excess), "{} and {}", sent.counts.pings, counted.counts.pings);
+}
+
+/// Nobody notices a connection that lost something unless PINGs are sent.
+#[test]
+fn pings_are_sent_while_a_partition_is_there() {
+    let scenario = network_for(
+        "10m",
+        r#"pings = "counted"
+        [[fault]]
+        kind = "partition"
+        a = "here"
+        b = "south"
+        at = "5s"
+        for = "40s""#,
+    );
+    let outcome = outcome(Engine::Events, &scenario, Policy::DifferentOperator, 1).unwrap();
+    assert_eq!(outcome.truth.deliveries.len(), 60);
+    assert!(outcome.counts.resubscribed > 0);
 }
 
 #[test]

@@ -146,6 +146,7 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
         }
         add("client_sessions", outcome.counts.sessions);
         add("receipts", outcome.counts.receipts);
+        add("pings", outcome.counts.pings);
         add("sessions_resubscribed", outcome.counts.resubscribed);
         add("sends_repeated", outcome.counts.repeated_sends);
         add("duplicates_recognised", outcome.counts.duplicates);

@@ -9,10 +9,12 @@
 //! | [`smp`] | commands, responses, errors, the router, the client, proxying, end-to-end envelopes |
 //! | [`agent`] | a user's agent: contacts, queues on several routers, sending through proxies, trying again |
 //! | [`observe`] | what one party sees of the traffic that passes it |
+//! | [`tables`] | hash tables whose layout nobody sees |
 
 pub mod agent;
 pub mod crypto;
 pub mod observe;
 pub mod smp;
+pub mod tables;
 pub mod transport;
 pub mod wire;

@@ -74,6 +74,8 @@ pub struct Counts {
     pub repeated_sends: u64,
     /// Messages that arrived again after a repeated attempt and were recognised.
     pub duplicates: u64,
+    /// PINGs that users' agents sent, or would have sent where they are only counted.
+    pub pings: u64,
     /// Receipts that came back to who sent.
     pub receipts: u64,
     /// Messages that a group's host passed on.
@@ -98,6 +100,7 @@ impl Counts {
             Noted::Quota => self.quota += 1,
             Noted::Forwarded => self.forwarded += 1,
             Noted::History(count) => self.history += u64::from(count),
+            Noted::Pings(pings) => self.pings += u64::from(pings),
             Noted::Proxy(..) => {}
         }
     }

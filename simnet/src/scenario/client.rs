@@ -13,6 +13,9 @@ pub struct Client {
     pub request_timeout_ns: u64,
     /// After how long without a word from the router a session with subscriptions is tried with PING.
     pub ping_interval_ns: u64,
+    /// Whether the PINGs of sessions that nothing happens to are only counted, by the engine that can.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub count_pings: bool,
     /// After so many requests without an answer in a row a session is given up,
     pub ping_count: u32,
     /// but not before so long after the router's last word.
@@ -32,6 +35,7 @@ impl Client {
         let mut config = AgentConfig {
             request_timeout: self.request_timeout_ns,
             ping_interval: self.ping_interval_ns,
+            count_pings: self.count_pings,
             ping_count: self.ping_count,
             recover_window: self.recover_window_ns,
             receipts: self.receipts,
@@ -59,6 +63,14 @@ pub(super) fn client(checker: &Checker<'_>, file: &File) -> Result<Client, Input
             _ => return Err(checker.unknown_name("client.sessions", "mode", name, &["profile", "contact"])),
         },
     };
+    let count_pings = match &table.pings {
+        None => false,
+        Some(name) => match name.get_ref().as_str() {
+            "sent" => false,
+            "counted" => true,
+            _ => return Err(checker.unknown_name("client.pings", "mode", name, &["sent", "counted"])),
+        },
+    };
     let ping_count = match &table.ping_count {
         None => deployed.ping_count,
         Some(count) if *count.get_ref() > 0 => *count.get_ref(),
@@ -71,6 +83,7 @@ pub(super) fn client(checker: &Checker<'_>, file: &File) -> Result<Client, Input
             deployed.request_timeout,
         )?,
         ping_interval_ns: positive("client.ping_interval", &table.ping_interval, deployed.ping_interval)?,
+        count_pings,
         ping_count,
         recover_window_ns: table
             .recover_window

@@ -178,6 +178,7 @@ pub(super) struct Client {
     pub(super) request_timeout: Option<Spanned<Duration>>,
     pub(super) ping_interval: Option<Spanned<Duration>>,
     pub(super) ping_count: Option<Spanned<u32>>,
+    pub(super) pings: Option<Spanned<String>>,
     pub(super) recover_window: Option<Spanned<Duration>>,
     pub(super) retry: Option<Spanned<Duration>>,
     pub(super) receipts: Option<bool>,

@@ -136,6 +136,7 @@ impl<C: Choose> Agent<C> {
     /// The session ended, or could not be made. Its queues are subscribed to again, and what was on its way is sent again:
     /// at once and after a while if it was open, otherwise both after a while.
     pub fn link_closed(&mut self, link: LinkNo, now: u64) {
+        self.count_silence(link, now);
         let Some(Link { peer, open, asked, senders, subscribed, timer, .. }) = self.links.remove(&link)
         else {
             return;
@@ -192,6 +193,7 @@ impl<C: Choose> Agent<C> {
 
     /// A request was answered.
     pub fn answered(&mut self, link: LinkNo, request: RequestNo, answer: Answer, now: u64) {
+        self.count_silence(link, now);
         let Some(known) = self.links.get_mut(&link) else { return };
         known.heard = now;
         known.unanswered = 0;
@@ -213,6 +215,7 @@ impl<C: Choose> Agent<C> {
 
     /// The router said something by itself.
     pub(super) fn heard_of(&mut self, link: LinkNo, now: u64) -> Option<Peer> {
+        self.count_silence(link, now);
         let known = self.links.get_mut(&link)?;
         known.heard = now;
         known.unanswered = 0;
@@ -242,13 +245,15 @@ impl<C: Choose> Agent<C> {
         for number in late {
             self.timed_out(link, number, now);
         }
-        let interval = self.config.ping_interval;
+        let (interval, pings) = (self.config.ping_interval, self.sends_pings);
         let Some(known) = self.links.get_mut(&link) else { return };
-        if !known.is_pinged() && known.monitor <= now {
+        let monitored = pings || known.unanswered > 0;
+        if monitored && !known.is_pinged() && known.monitor <= now {
             let silent = now.saturating_sub(known.heard);
             if silent.saturating_add(SECOND) < interval {
                 known.monitor = known.heard.saturating_add(interval);
             } else if known.subscribed {
+                self.note(Noted::Pings(1));
                 self.ask(link, vec![(Request::Ping, Asked::Ping)], now);
             } else {
                 self.monitored(link, silent, now);
@@ -256,7 +261,7 @@ impl<C: Choose> Agent<C> {
         }
         let Some(known) = self.links.get(&link) else { return };
         let dues = known.asked.values().map(|(due, _)| *due);
-        let monitor = (known.subscribed || known.unanswered > 0) && !known.is_pinged();
+        let monitor = ((pings && known.subscribed) || known.unanswered > 0) && !known.is_pinged();
         if let Some(next) = dues.chain(monitor.then_some(known.monitor)).min() {
             self.schedule(link, next);
         }
@@ -273,6 +278,22 @@ impl<C: Choose> Agent<C> {
         let monitor = now.saturating_add(ping_interval);
         known.monitor = monitor;
         self.schedule(link, monitor);
+    }
+
+    /// Where PINGs are not sent: notes those that would have been since the router was last heard of, as if each had been
+    /// answered at once.
+    pub(super) fn count_silence(&mut self, link: LinkNo, now: u64) {
+        let interval = self.config.ping_interval.max(1);
+        if self.sends_pings {
+            return;
+        }
+        let quiet = |known: &&mut Link| known.open && known.subscribed && known.unanswered == 0;
+        let Some(known) = self.links.get_mut(&link).filter(quiet) else { return };
+        let pings = now.saturating_sub(known.heard) / interval;
+        if pings > 0 {
+            known.heard += pings * interval;
+            self.note(Noted::Pings(u32::try_from(pings).unwrap_or(u32::MAX)));
+        }
     }
 
     /// No answer came in time.

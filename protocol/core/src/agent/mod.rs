@@ -119,6 +119,8 @@ pub struct AgentConfig {
     pub request_timeout: u64,
     /// After how long without a word from the router a session with subscriptions is tried with PING, in nanoseconds.
     pub ping_interval: u64,
+    /// Whether the PINGs of sessions that nothing happens to are only counted ([`Noted::Pings`]), not sent: see [`Agent::send_pings`].
+    pub count_pings: bool,
     /// After so many requests without an answer in a row a session is given up, when a ping is not answered (0: never),
     pub ping_count: u32,
     /// but not before so long after the router's last word, in nanoseconds.
@@ -144,6 +146,7 @@ impl Default for AgentConfig {
             connect_timeout: 45 * SECOND,
             request_timeout: 30 * SECOND,
             ping_interval: 10 * MINUTE,
+            count_pings: false,
             ping_count: 3,
             recover_window: 15 * MINUTE,
             reconnect: retry(2 * SECOND, 10 * SECOND, 3 * MINUTE),
@@ -304,6 +307,8 @@ pub enum Noted {
     Forwarded,
     /// So many messages came from before this agent was in the group.
     History(u32),
+    /// So many PINGs were sent, or would have been.
+    Pings(u32),
     /// A proxy was asked to send to this contact's queue for the first time, or after it had been another one.
     Proxy(ContactNo, RouterNo),
 }
@@ -351,6 +356,8 @@ pub struct Agent<C> {
     config: AgentConfig,
     choose: C,
     online: bool,
+    /// Whether PINGs are sent, not only counted.
+    sends_pings: bool,
     contacts: BTreeMap<ContactNo, Contact>,
     /// Whose queue it is, by router and recipient id.
     inboxes: BTreeMap<(RouterNo, EntityId), ContactNo>,
@@ -395,6 +402,7 @@ impl<C: Choose> Agent<C> {
     /// An agent without contacts, that is online.
     pub fn new(config: AgentConfig, choose: C) -> Self {
         Self {
+            sends_pings: !config.count_pings,
             config,
             choose,
             online: true,
@@ -478,6 +486,25 @@ impl<C: Choose> Agent<C> {
         }
         for contact in self.contacts.keys().copied().collect::<Vec<_>>() {
             self.pump(contact, now);
+        }
+    }
+
+    /// From now on PINGs are sent although they are only to be counted (`sent`), as something may happen to sessions that nobody
+    /// would notice without, or are counted again. Those that would have been sent until now are noted.
+    pub fn send_pings(&mut self, sent: bool, now: u64) {
+        self.count_pings(now);
+        self.sends_pings = sent || !self.config.count_pings;
+        if self.sends_pings {
+            for link in self.links.keys().copied().collect::<Vec<_>>() {
+                self.look_after(link, now);
+            }
+        }
+    }
+
+    /// Notes the PINGs that would have been sent until now and were not noted yet.
+    pub fn count_pings(&mut self, now: u64) {
+        for link in self.links.keys().copied().collect::<Vec<_>>() {
+            self.count_silence(link, now);
         }
     }
 

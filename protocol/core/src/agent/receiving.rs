@@ -60,7 +60,9 @@ impl<C: Choose> Agent<C> {
         if let Some(known) = self.links.get_mut(&link) {
             known.subscribed = true;
         }
-        self.schedule(link, now.saturating_add(self.config.ping_interval));
+        if self.sends_pings {
+            self.schedule(link, now.saturating_add(self.config.ping_interval));
+        }
     }
 
     /// A subscription was answered.

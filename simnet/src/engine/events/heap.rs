@@ -24,6 +24,8 @@ pub(super) enum Event {
     JoinGroup(u32),
     /// A user's agent waited for this time.
     UserTimer(UserIdx),
+    /// PINGs need not be sent any more if there is no partition.
+    Quiet,
     /// A router waited for this time.
     RouterTimer(RouterIdx),
     /// Something arrives on a connection.
@@ -91,13 +93,18 @@ pub(super) struct Heap {
     /// What takes a latency, with it.
     lanes: Vec<(u64, VecDeque<Entry>)>,
     order: u64,
+    /// Time and order of the next thing, and its lane if it has one, as far as it is known.
+    first: Option<First>,
 }
+
+type First = (u64, u64, Option<usize>);
 
 impl Heap {
     /// Puts something here that happens at `at`.
     pub(super) fn push(&mut self, at: u64, event: Event) {
         self.order += 1;
         self.entries.push(Entry { at, order: self.order, event });
+        self.sooner(at, None);
     }
 
     /// Puts something here that happens `delay` after now. Now never goes back.
@@ -111,14 +118,30 @@ impl Heap {
             None => return self.push(now.saturating_add(delay), event),
         };
         self.order += 1;
-        let entry = Entry { at: now.saturating_add(delay), order: self.order, event };
+        let at = now.saturating_add(delay);
         if let Some((_, lane)) = self.lanes.get_mut(lane) {
-            lane.push_back(entry);
+            lane.push_back(Entry { at, order: self.order, event });
+        }
+        self.sooner(at, Some(lane));
+    }
+
+    /// The newest entry is at `at`.
+    fn sooner(&mut self, at: u64, lane: Option<usize>) {
+        if let Some(first) = &mut self.first
+            && at < first.0
+        {
+            *first = (at, self.order, lane);
         }
     }
 
-    /// Time and order of the next thing, and its lane if it has one.
-    fn first(&self) -> Option<(u64, u64, Option<usize>)> {
+    fn first(&mut self) -> Option<First> {
+        if self.first.is_none() {
+            self.first = self.find_first();
+        }
+        self.first
+    }
+
+    fn find_first(&self) -> Option<First> {
         let lanes = self.lanes.iter().enumerate();
         let lanes = lanes.filter_map(|(lane, (_, queue))| queue.front().map(|e| (e.at, e.order, Some(lane))));
         let heap = self.entries.peek().map(|entry| (entry.at, entry.order, None));
@@ -126,12 +149,14 @@ impl Heap {
     }
 
     /// When the next thing happens.
-    pub(super) fn next(&self) -> Option<u64> {
+    pub(super) fn next(&mut self) -> Option<u64> {
         self.first().map(|(at, ..)| at)
     }
 
     pub(super) fn pop(&mut self) -> Option<Event> {
-        let entry = match self.first()? {
+        let first = self.first()?;
+        self.first = None;
+        let entry = match first {
             (.., Some(lane)) => self.lanes.get_mut(lane)?.1.pop_front(),
             (.., None) => self.entries.pop(),
         };

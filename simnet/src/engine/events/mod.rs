@@ -147,6 +147,9 @@ impl<'a> Simulation<'a> {
             let established = self.ledger.established;
             return Err(EngineError::Setup { established, all, after_ns: self.now });
         }
+        for user in 0..self.users.len() {
+            self.with_agent(UserIdx::from(user), |agent, now| agent.count_pings(now));
+        }
         let (truth, counts) = self.ledger.finish(plan);
         finish(plan, self.log, truth, counts, (self.now, begun))
     }
@@ -197,7 +200,7 @@ impl<'a> Simulation<'a> {
             let fault = faults.next().and_then(at);
             let send = sends.peek().and_then(|send| at(send.at_ns));
             let event = self.heap.next();
-            let end = begun.filter(|_| event.is_none()).map(|begun| begun + self.scenario.duration_ns);
+            let end = begun.map(|begun| begun.saturating_add(self.scenario.duration_ns));
             let Some(next) =
                 [fault, send, event, end.filter(|end| *end > self.now)].into_iter().flatten().min()
             else {
@@ -273,6 +276,8 @@ impl<'a> Simulation<'a> {
             }
             Event::UserTimer(user) => self.user_timer(user),
             Event::RouterTimer(router) => self.router_timer(router),
+            Event::Quiet if self.cut.is_empty() => self.send_pings(false),
+            Event::Quiet => {}
             Event::Network(connection, what) => self.arrive(connection, what),
         }
     }
@@ -292,12 +297,26 @@ impl<'a> Simulation<'a> {
                     self.cut.insert(pair);
                 }
                 self.connections.cut(&self.cut);
+                self.send_pings(true);
             }
             FaultStep::Repair(a, b) => {
                 for pair in pairs(&a, &b) {
                     self.cut.remove(&pair);
                 }
+                let client = &self.scenario.client;
+                let tries =
+                    u64::from(client.ping_count) * (client.ping_interval_ns + client.request_timeout_ns);
+                // By then every connection that lost something has been given up.
+                let noticed = tries.saturating_add(2 * client.recover_window_ns);
+                self.heap.push(self.now.saturating_add(noticed), Event::Quiet);
             }
+        }
+    }
+
+    /// Has every agent send PINGs, or only count them where the scenario says so.
+    fn send_pings(&mut self, sent: bool) {
+        for user in 0..self.users.len() {
+            self.with_agent(UserIdx::from(user), |agent, now| agent.send_pings(sent, now));
         }
     }
 

@@ -1,7 +1,5 @@
 //! Routers: their cores, what these see and want, crashes and restarts.
 
-use std::collections::BTreeMap;
-
 use sxlab_node::identity::RouterIdentity;
 use sxlab_protocol::crypto::certificate::SignedKey;
 use sxlab_protocol::crypto::keys::X25519Secret;
@@ -9,6 +7,7 @@ use sxlab_protocol::observe::SessionNo;
 use sxlab_protocol::smp::router::{DialFailure, QueueStore, Router, RouterConfig, RouterEvent};
 use sxlab_protocol::smp::semantic::{Asked, Told};
 use sxlab_protocol::smp::version::ALPN_VERSIONS;
+use sxlab_protocol::tables::{Table, sorted};
 use sxlab_protocol::transport::{RouterCredentials, RouterHello};
 use sxlab_protocol::wire::{Host, RouterAddress};
 
@@ -34,7 +33,7 @@ pub(super) struct Site {
     kept: QueueStore,
     /// How often it was started.
     pub(super) starts: u32,
-    sessions: BTreeMap<SessionNo, ConnectionNo>,
+    sessions: Table<SessionNo, ConnectionNo>,
     /// Connections that were begun while it was down.
     pub(super) unheard: Vec<ConnectionNo>,
     /// When its timer is set for.
@@ -75,7 +74,7 @@ impl Site {
             core: None,
             kept: QueueStore::default(),
             starts: 0,
-            sessions: BTreeMap::new(),
+            sessions: Table::default(),
             unheard: Vec::new(),
             timer: None,
         };
@@ -296,7 +295,7 @@ impl Simulation<'_> {
         site.kept = core.into_store();
         site.timer = None;
         let sessions = std::mem::take(&mut site.sessions);
-        for (session, number) in sessions {
+        for (&session, &number) in sorted(&sessions) {
             let by_router = self.connections.get_mut(number).is_some_and(
                 |c| matches!(c.client, Client::Proxy(by, own) if by == router && own == session),
             );

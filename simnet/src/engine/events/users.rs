@@ -81,7 +81,13 @@ impl Simulation<'_> {
             && known.timer.is_none_or(|timer| due < timer)
         {
             known.timer = Some(due.max(now));
-            self.heap.push(due.max(now), Event::UserTimer(user));
+            // Most wait for as long as an answer may take.
+            match due.saturating_sub(now) {
+                wait if wait == self.scenario.client.request_timeout_ns => {
+                    self.heap.push_after(now, wait, Event::UserTimer(user));
+                }
+                wait => self.heap.push(now + wait, Event::UserTimer(user)),
+            }
         }
     }
 

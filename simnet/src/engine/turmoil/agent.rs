@@ -7,7 +7,7 @@ use std::rc::Rc;
 use sxlab_node::client::{Event, Session, SessionError};
 use sxlab_node::world::World;
 use sxlab_protocol::agent::{
-    Agent, Answer, ContactNo, Content, Delivery, Grouped, LinkNo, Noted, Output, Request, RequestNo, RouterNo,
+    Agent, AgentConfig, Answer, ContactNo, Content, Delivery, Grouped, LinkNo, Noted, Output, Request, RequestNo, RouterNo,
 };
 use sxlab_protocol::smp::command::{Command, MsgFlags};
 use sxlab_protocol::smp::forward::Relay;
@@ -63,7 +63,10 @@ impl Client {
         let inner = Inner {
             user,
             world: SimWorld::new(Rc::clone(&shared), place, &name, &address),
-            core: RefCell::new(Agent::new(shared.scenario.client.agent(), picker)),
+            core: RefCell::new(Agent::new(
+                AgentConfig { count_pings: false, ..shared.scenario.client.agent() },
+                picker,
+            )),
             vault: RefCell::new(Vault::new(shared.streams.key_stream(&format!("{name}/keys")))),
             links: RefCell::default(),
             own: RefCell::default(),

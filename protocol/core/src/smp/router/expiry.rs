@@ -40,7 +40,8 @@ impl Router {
                     !subscribed && open.notifiers.is_empty() && service != Some(session)
                 })
         });
-        let inactive: Vec<_> = inactive.map(|(session, _)| *session).collect();
+        let mut inactive: Vec<_> = inactive.map(|(session, _)| *session).collect();
+        inactive.sort_unstable();
         for session in inactive {
             self.close(session);
         }

@@ -73,6 +73,7 @@ use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, KeyType};
 use crate::observe::{SessionNo, Sight};
 use crate::smp::name::Name;
 use crate::smp::response::Response;
+use crate::tables::{Mixer, Table, sorted};
 use crate::transport::{RouterCredentials, SUPPORTED};
 use crate::wire::{EntityId, RouterAddress, VersionRange};
 
@@ -214,12 +215,12 @@ pub struct Router {
     credentials: RouterCredentials,
     rng: ChaCha20Rng,
     store: QueueStore,
-    sessions: BTreeMap<SessionNo, Peer>,
+    sessions: Table<SessionNo, Peer>,
     /// Sessions whose client's hello has not come, by when it must.
     handshakes: BTreeSet<(u64, SessionNo)>,
     next_session: u64,
     /// Which session subscribed to a queue, by recipient id.
-    subscribers: BTreeMap<EntityId, SessionNo>,
+    subscribers: Table<EntityId, SessionNo>,
     /// Which session subscribed to a notifier, by notifier id.
     notifiers: BTreeMap<EntityId, SessionNo>,
     /// Which session of a service is subscribed, by service id; its queues and notifiers are not in the maps above.
@@ -283,16 +284,17 @@ impl Router {
         store: QueueStore,
         mut rng: ChaCha20Rng,
     ) -> Self {
+        let store = store.mixed(Mixer::of(&rng));
         let dummies = Dummies::generate(&mut rng);
         Self {
             config,
             credentials,
             rng,
             store,
-            sessions: BTreeMap::new(),
+            sessions: Table::default(),
             handshakes: BTreeSet::new(),
             next_session: 0,
-            subscribers: BTreeMap::new(),
+            subscribers: Table::default(),
             notifiers: BTreeMap::new(),
             services: BTreeMap::new(),
             delivering: BTreeSet::new(),
@@ -382,7 +384,7 @@ impl Router {
         self.notifications_due = None;
         self.flush_notifications(now);
         self.close_relays(now);
-        for session in self.sessions.keys().copied().collect::<Vec<_>>() {
+        for session in sorted(&self.sessions).map(|(session, _)| *session).collect::<Vec<_>>() {
             self.close(session);
         }
     }

@@ -258,7 +258,7 @@ impl Router {
     /// While more blocks wait than may, closes the client that most of them wait for, without them.
     pub(super) fn shed(&mut self) {
         while self.queued > self.config.queued_blocks {
-            let most = self.sessions.iter_mut().max_by_key(|(_, peer)| peer.blocks.len());
+            let most = self.sessions.iter_mut().max_by_key(|(session, peer)| (peer.blocks.len(), **session));
             let Some((&session, peer)) = most else { return };
             self.queued = self.queued.saturating_sub(peer.blocks.len());
             peer.blocks = VecDeque::new();

@@ -14,14 +14,15 @@ use super::records::{Change, NotifierRecord, QueueRecord, Record, RecordError, R
 use super::services::Services;
 use crate::crypto::keys::AuthPublicKey;
 use crate::smp::command::LinkData;
+use crate::tables::{Mixer, Table, sorted};
 use crate::wire::{EntityId, LinkId, MsgId};
 
 /// Every queue of a router.
 #[derive(Clone, Debug, Default)]
 pub struct QueueStore {
-    /// Boxed, as the nodes of a tree are half empty: after a restart most have six of eleven entries.
-    pub(super) queues: BTreeMap<EntityId, Box<Queue>>,
-    recipient_of: BTreeMap<EntityId, EntityId>,
+    /// Boxed, as a table is up to half empty.
+    pub(super) queues: Table<EntityId, Box<Queue>>,
+    recipient_of: Table<EntityId, EntityId>,
     linked: BTreeMap<LinkId, EntityId>,
     pub(super) notified: BTreeMap<EntityId, EntityId>,
     /// Its methods are with it.
@@ -57,6 +58,16 @@ impl Journal {
 }
 
 impl QueueStore {
+    /// The same, with ids mixed with a secret.
+    pub(super) fn mixed(mut self, mixer: Mixer) -> Self {
+        let mut queues = Table::with_capacity_and_hasher(self.queues.len(), mixer);
+        queues.extend(self.queues);
+        let mut recipient_of = Table::with_capacity_and_hasher(self.recipient_of.len(), mixer);
+        recipient_of.extend(self.recipient_of);
+        (self.queues, self.recipient_of) = (queues, recipient_of);
+        self
+    }
+
     /// The same, which from now on reports what changes.
     #[must_use]
     pub fn journaled(mut self) -> Self {
@@ -421,12 +432,12 @@ impl QueueStore {
     /// The records of all that is there: services, then queue by queue.
     pub fn records(&self) -> impl Iterator<Item = Record> {
         let services = self.services().map(|service| Record::Service(service.clone()));
-        services.chain(self.queues.iter().flat_map(|(recipient, queue)| queue.records(recipient)))
+        services.chain(sorted(&self.queues).flat_map(|(recipient, queue)| queue.records(recipient)))
     }
 
     /// Every queue with its recipient id, in the order of these.
     pub fn queues(&self) -> impl Iterator<Item = (&EntityId, &Queue)> {
-        self.queues.iter().map(|(recipient, queue)| (recipient, &**queue))
+        sorted(&self.queues).map(|(recipient, queue)| (recipient, &**queue))
     }
 }
 
