@@ -3,6 +3,7 @@
 //!
 //! How entries are laid out must not be seen: whoever goes through them all does it by [`sorted`].
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::HashMap;
@@ -22,6 +23,52 @@ impl Mixer {
     #[must_use]
     pub fn of(rng: &ChaCha20Rng) -> Self {
         Self(ChaCha20Rng::from_rng(&mut rng.clone()).next_u64())
+    }
+}
+
+/// A map of mostly few entries, of which there are many: a tree's smallest node has room for eleven.
+///
+/// Entries are ordered by key. Adding at the end and removing at the beginning is quick however many there are.
+#[derive(Clone, Debug)]
+pub(crate) struct Few<K, V>(VecDeque<(K, V)>);
+
+impl<K, V> Default for Few<K, V> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<K: Ord, V> Few<K, V> {
+    fn place(&self, key: &K) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| other.cmp(key))
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        self.place(key).ok().and_then(|place| self.0.get(place)).map(|(_, value)| value)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        match self.place(&key) {
+            Ok(place) => {
+                if let Some((_, old)) = self.0.get_mut(place) {
+                    *old = value;
+                }
+            }
+            Err(place) => self.0.insert(place, (key, value)),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        let place = self.place(key).ok()?;
+        self.0.remove(place).map(|(_, value)| value)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
+        self.0.iter()
+    }
+
+    pub(crate) fn into_values(self) -> impl Iterator<Item = V> {
+        self.0.into_iter().map(|(_, value)| value)
     }
 }
 
@@ -93,6 +140,18 @@ mod tests {
         let [one, other]: [Vec<(EntityId, u64)>; 2] = [one, other];
         assert!(one.is_sorted());
         assert_eq!(one, other);
+    }
+
+    #[test]
+    fn few_entries_are_a_map() {
+        let mut few = Few::default();
+        for (key, value) in [(3, 'c'), (1, 'a'), (2, 'x'), (2, 'b')] {
+            few.insert(key, value);
+        }
+        assert_eq!((few.get(&2), few.get(&4)), (Some(&'b'), None));
+        assert_eq!((few.remove(&1), few.remove(&1)), (Some('a'), None));
+        assert!(few.iter().eq(&[(2, 'b'), (3, 'c')]));
+        assert!(few.into_values().eq(['b', 'c']));
     }
 
     /// Numbers in a row, and ids that differ in one place, fill buckets evenly: of 65,536 keys in as many

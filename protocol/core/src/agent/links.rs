@@ -1,11 +1,10 @@
 //! Sessions with routers.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{
     Agent, AgentConfig, Answer, Choose, ContactNo, LinkNo, Noted, Output, Peer, Request, RequestNo, RouterNo,
     SECOND, Timer,
 };
+use crate::tables::Few;
 use crate::wire::EntityId;
 
 /// A session.
@@ -16,13 +15,13 @@ pub(super) struct Link {
     /// When the router was last heard of, or connecting began.
     heard: u64,
     /// Requests without an answer, and until when it may come.
-    asked: BTreeMap<RequestNo, (u64, Asked)>,
+    asked: Few<RequestNo, (u64, Asked)>,
     /// Requests in a row that got no answer in time.
     unanswered: u32,
     /// Sessions behind this router.
-    pub(super) relays: BTreeMap<RouterNo, Relay>,
+    pub(super) relays: Few<RouterNo, Relay>,
     /// Contacts whose first message is on its way over this session.
-    pub(super) senders: BTreeSet<ContactNo>,
+    pub(super) senders: Few<ContactNo, ()>,
     /// Whether there are subscriptions: only then it is kept alive.
     pub(super) subscribed: bool,
     /// When its silence is noticed at the earliest.
@@ -65,7 +64,7 @@ impl Link {
 
     /// Whether it waits for the answer to a PING.
     fn is_pinged(&self) -> bool {
-        self.asked.values().any(|(_, asked)| matches!(asked, Asked::Ping))
+        self.asked.iter().any(|(_, (_, asked))| matches!(asked, Asked::Ping))
     }
 }
 
@@ -84,10 +83,10 @@ impl<C: Choose> Agent<C> {
             peer,
             open: false,
             heard: now,
-            asked: BTreeMap::new(),
+            asked: Few::default(),
             unanswered: 0,
-            relays: BTreeMap::new(),
-            senders: BTreeSet::new(),
+            relays: Few::default(),
+            senders: Few::default(),
             subscribed: false,
             monitor: now,
             timer: None,
@@ -121,7 +120,7 @@ impl<C: Choose> Agent<C> {
         known.heard = now;
         known.monitor = now.saturating_add(self.config.ping_interval);
         let peer = known.peer;
-        let senders: Vec<_> = known.senders.iter().copied().collect();
+        let senders: Vec<_> = known.senders.iter().map(|(contact, ())| *contact).collect();
         self.failed.remove(&peer);
         let queues: Vec<_> = self.queues_on(peer).cloned().collect();
         self.subscribe(link, queues, now);
@@ -148,13 +147,13 @@ impl<C: Choose> Agent<C> {
         // With a proxy's session go the choices of all destinations behind it.
         let (router, owner) = peer;
         self.proxies.retain(|(_, of), proxy| (*of, *proxy) != (owner, router));
-        for (_, (_, asked)) in asked {
+        for (_, asked) in asked.into_values() {
             if let Asked::New(contact) = asked {
                 self.wanted.entry(peer).or_default().push(contact);
             }
         }
-        for contact in senders {
-            self.attempt_failed(contact, now);
+        for (contact, ()) in senders.iter() {
+            self.attempt_failed(*contact, now);
         }
         if !self.online {
             return;
@@ -260,7 +259,7 @@ impl<C: Choose> Agent<C> {
             }
         }
         let Some(known) = self.links.get(&link) else { return };
-        let dues = known.asked.values().map(|(due, _)| *due);
+        let dues = known.asked.iter().map(|(_, (due, _))| *due);
         let monitor = ((pings && known.subscribed) || known.unanswered > 0) && !known.is_pinged();
         if let Some(next) = dues.chain(monitor.then_some(known.monitor)).min() {
             self.schedule(link, next);

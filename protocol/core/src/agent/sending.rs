@@ -113,7 +113,7 @@ impl<C: Choose> Agent<C> {
             outbox.stage = Stage::OnItsWay;
         }
         if let Some(link) = self.links.get_mut(&link) {
-            link.senders.insert(contact);
+            link.senders.insert(contact, ());
         }
         self.go_on(contact, link, now);
     }
@@ -141,12 +141,12 @@ impl<C: Choose> Agent<C> {
 
     /// The contacts whose first item goes over this session to this destination.
     fn senders_to(&self, link: LinkNo, destination: RouterNo) -> Vec<ContactNo> {
-        let senders = self.links.get(&link).into_iter().flat_map(|link| &link.senders);
-        let to = |contact: &&ContactNo| {
+        let senders = self.links.get(&link).into_iter().flat_map(|link| link.senders.iter());
+        let to = |contact: &ContactNo| {
             let outbox = self.contacts.get(contact).and_then(|known| known.outbox.as_ref());
             outbox.is_some_and(|outbox| outbox.to.router == destination)
         };
-        senders.filter(to).copied().collect()
+        senders.map(|(contact, ())| *contact).filter(to).collect()
     }
 
     /// The proxy answered PRXY.

@@ -14,6 +14,7 @@ use crate::smp::envelope::MessageBody;
 use crate::smp::error::{CommandError, NameError, SmpError};
 use crate::smp::forward;
 use crate::smp::response::{QueueIds, Response};
+use crate::tables::Table;
 use crate::transport::Received;
 use crate::wire::{CorrId, EntityId, LinkId, MsgId, QueueMode};
 
@@ -105,10 +106,7 @@ impl Router {
         self.sessions.get(&session).and_then(Peer::open)
     }
 
-    pub(super) fn holds(
-        &mut self,
-        session: SessionNo,
-    ) -> Option<&mut std::collections::BTreeMap<EntityId, Hold>> {
+    pub(super) fn holds(&mut self, session: SessionNo) -> Option<&mut Table<EntityId, Hold>> {
         Some(&mut self.sessions.get_mut(&session)?.open_mut()?.holds)
     }
 

@@ -8,7 +8,7 @@
 //! [`Router::next_block`] for clients, [`Router::next_asked`] for relays, and [`Router::relay_greeted`] and
 //! [`Router::relay_told`] for what comes from them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::proxy::{broker, relay_link};
 use super::sessions::{Open, Peer};
@@ -20,6 +20,7 @@ use crate::smp::error::{BrokerError, CommandError, ProxyError, SmpError};
 use crate::smp::response::Response;
 use crate::smp::semantic::{Asked, Told, command_size};
 use crate::smp::version::{Layout, MAX};
+use crate::tables::Table;
 use crate::transport::{Agreed, Authorization, BlockCodec, Received, RouterHello, Session, first_block};
 use crate::wire::CorrId;
 
@@ -62,7 +63,7 @@ impl Router {
             agreed,
             key,
             known: KnownSecrets::none(),
-            holds: BTreeMap::new(),
+            holds: Table::default(),
             notifiers: BTreeSet::new(),
             service: None,
         };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::mutant::{Mutant, check_wrongly, sort_wrongly, unpack_wrongly};
 use super::service_sessions::ServiceSession;
@@ -13,6 +13,7 @@ use crate::observe::{Layer, Seen, SessionNo, Sight};
 use crate::smp::error::SmpError;
 use crate::smp::response::Response;
 use crate::smp::semantic::Told;
+use crate::tables::Table;
 use crate::transport::{
     Agreed, BLOCK_SIZE, ClientGreeted, HandshakeError, MAX_CONTENT, RouterHandshake, ServiceReply, batches,
     read_transmission, response_head, unpack,
@@ -59,7 +60,7 @@ pub(super) struct Open {
     /// The secrets of authenticators that verified.
     pub(super) known: KnownSecrets,
     /// How this session holds a queue, by recipient id.
-    pub(super) holds: BTreeMap<EntityId, Hold>,
+    pub(super) holds: Table<EntityId, Hold>,
     /// Notifiers that this session subscribed to, by their ids.
     pub(super) notifiers: BTreeSet<EntityId>,
     /// Whose session it is, if it is a service's.
@@ -324,7 +325,7 @@ impl Router {
         }
         let Ok(service) = admitted else { return self.close(session) };
         self.handshakes.remove(&(deadline, session));
-        let (holds, notifiers, service) = (BTreeMap::new(), BTreeSet::new(), service.map(Box::new));
+        let (holds, notifiers, service) = (Table::default(), BTreeSet::new(), service.map(Box::new));
         let known = KnownSecrets::default();
         peer.state = State::Open(Box::new(Open { agreed, key, known, holds, notifiers, service }));
     }
