@@ -7,7 +7,8 @@ use std::rc::Rc;
 use sxlab_node::client::{Event, Session, SessionError};
 use sxlab_node::world::World;
 use sxlab_protocol::agent::{
-    Agent, AgentConfig, Answer, ContactNo, Content, Delivery, Grouped, LinkNo, Noted, Output, Request, RequestNo, RouterNo,
+    Agent, AgentConfig, Answer, ContactNo, Content, Delivery, Grouped, LinkNo, Noted, Output, Request,
+    RequestNo, RouterNo,
 };
 use sxlab_protocol::smp::command::{Command, MsgFlags};
 use sxlab_protocol::smp::forward::Relay;
