@@ -1,7 +1,9 @@
 //! `sxlab run`: simulates a scenario under each of its policies and writes a report.
 
+mod observations;
 mod results;
 
+pub(crate) use observations::Keep;
 pub(crate) use results::hex;
 
 use std::path::{Path, PathBuf};
@@ -9,12 +11,14 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use sxlab_analysis::evaluate::{Evaluation, Evaluator, PolicyRun};
 use sxlab_analysis::results::{OutputDir, Summary};
-use sxlab_simnet::engine::{self, EngineError, Outcome as EngineOutcome, Progress};
-use sxlab_simnet::observe::TraceHash;
+use sxlab_simnet::engine::{self, Counts, EngineError, Outcome as EngineOutcome, Progress};
+use sxlab_simnet::observe::{Log, TraceHash};
 use sxlab_simnet::scenario::{Overrides, Scenario, Workload};
 use sxlab_simnet::seed::Streams;
 use sxlab_simnet::selection::Policy;
+use sxlab_simnet::truth::Truth;
 use sxlab_simnet::workload::Plan;
 
 use crate::exit::{Exit, Failure, Outcome};
@@ -35,7 +39,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Run twice, compare, and write no results; shows the first event that differs.
-    #[arg(long, conflicts_with_all = ["out", "write_trace", "json"])]
+    #[arg(long, conflicts_with_all = ["out", "write_trace", "observations", "json"])]
     check_determinism: bool,
     /// With --check-determinism: so many seeds, from the first upwards.
     #[arg(long, value_name = "N", requires = "check_determinism", value_parser = clap::value_parser!(u64).range(1..))]
@@ -43,9 +47,8 @@ pub(crate) struct RunArgs {
     /// The trace for a workload of kind "trace", in place of the scenario's.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Write every observation to trace-POLICY.jsonl, too.
-    #[arg(long)]
-    write_trace: bool,
+    #[command(flatten)]
+    keep: Keep,
     /// Print the summary as one JSON document on the standard output.
     #[arg(long)]
     json: bool,
@@ -70,10 +73,14 @@ impl From<Engine> for engine::Engine {
     }
 }
 
-/// One policy's run.
+/// What stays of one policy's run when its log has been evaluated.
 struct Finished {
     policy: Policy,
-    outcome: EngineOutcome,
+    truth: Truth,
+    counts: Counts,
+    simulated_ns: u64,
+    observations: usize,
+    trace_hash: TraceHash,
 }
 
 /// A scenario to run, and how to name it in what the run leaves.
@@ -87,16 +94,32 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Simulates the scenario under each policy.
-    fn simulated(&self, plan: &Plan) -> Result<Vec<Finished>, Failure> {
+    /// Simulates the scenario under each policy and evaluates each run when it ends, so that there is one log at a time. Its
+    /// observations go to `directory` as far as that is asked for. `seed` is for drawing picks.
+    fn simulated(
+        &self,
+        plan: &Plan,
+        keep: &Keep,
+        directory: Option<&OutputDir>,
+        seed: Option<u64>,
+    ) -> Result<(Vec<Finished>, Evaluation), Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failures, error);
         let streams = Streams::new(self.scenario.seed);
-        let finished = self.scenario.policies.iter().map(|&policy| {
-            let outcome = simulate(self.engine, self.scenario, plan, policy, &streams).map_err(|error| {
-                Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {})", self.replay))
-            })?;
-            Ok(Finished { policy, outcome })
-        });
-        finished.collect()
+        let mut evaluator = Evaluator::new(self.scenario, seed);
+        let mut runs = Vec::new();
+        for &policy in &self.scenario.policies {
+            let log = keep.log(&self.scenario.network, directory, policy);
+            let outcome = simulate(log, self.engine, self.scenario, plan, policy, &streams);
+            let outcome = outcome.map_err(|error| failure(policy, &error, &self.replay))?;
+            keep.write(&outcome.log, directory, policy)?;
+            let trace_hash = outcome.trace_hash();
+            let EngineOutcome { log, truth, counts, simulated_ns, .. } = outcome;
+            let run = PolicyRun { policy, log: &log, truth: &truth, span_ns: simulated_ns };
+            evaluator.add(&run).map_err(|error| failed(&error))?;
+            let observations = log.len();
+            runs.push(Finished { policy, truth, counts, simulated_ns, observations, trace_hash });
+        }
+        Ok((runs, evaluator.finish()))
     }
 
     fn plan(&self) -> Result<Plan, Failure> {
@@ -107,16 +130,9 @@ impl Job<'_> {
     /// a scenario, and with 0 wall seconds.
     pub(crate) fn measured(self) -> Result<Summary, Failure> {
         let plan = self.plan()?;
-        let runs = self.simulated(&plan)?;
+        let (runs, evaluation) = self.simulated(&plan, &Keep::default(), None, None)?;
         let Self { engine, scenario, replay, .. } = self;
-        results::measure(&results::Run {
-            engine,
-            scenario,
-            plan: &plan,
-            runs: &runs,
-            replay,
-            write_trace: false,
-        })
+        results::measure(&results::Run { engine, scenario, plan: &plan, runs: &runs, replay }, evaluation)
     }
 
     /// Runs it and writes the result directory.
@@ -124,7 +140,7 @@ impl Job<'_> {
         clippy::disallowed_methods,
         reason = "wall_seconds tells how long the machine took; nothing depends on it"
     )]
-    pub(crate) fn reported(self, directory: &Path, write_trace: bool, json: bool) -> Outcome {
+    pub(crate) fn reported(self, directory: &Path, keep: &Keep, json: bool) -> Outcome {
         let begun = Instant::now();
         let plan = self.plan()?;
         let directory = OutputDir::create(directory).map_err(Failure::usage)?;
@@ -137,10 +153,11 @@ impl Job<'_> {
             self.scenario.network.routers.len(),
             self.scenario.seed,
         ));
-        let runs = self.simulated(&plan)?;
+        let seed = Some(self.scenario.seed);
+        let (runs, evaluation) = self.simulated(&plan, keep, Some(&directory), seed)?;
         let Self { engine, scenario, replay, .. } = self;
-        let run = results::Run { engine, scenario, plan: &plan, runs: &runs, replay, write_trace };
-        let summary = results::write(&run, directory, || begun.elapsed().as_secs_f64())?;
+        let run = results::Run { engine, scenario, plan: &plan, runs: &runs, replay };
+        let summary = results::write(&run, evaluation, directory, || begun.elapsed().as_secs_f64())?;
         if json { output::json(&summary) } else { Ok(()) }
     }
 }
@@ -207,11 +224,20 @@ fn report(args: &RunArgs, scenario: &Scenario) -> Outcome {
         network: Streams::new(scenario.seed),
         replay: replay(args, scenario.seed),
     };
-    job.reported(&directory, args.write_trace, args.json)
+    job.reported(&directory, &args.keep, args.json)
+}
+
+/// What to say of a run that failed; the command that repeats it says nothing about a full disk.
+fn failure(policy: Policy, error: &EngineError, replay: &str) -> Failure {
+    match error {
+        EngineError::Log(error) => Failure::new(Exit::Failures, format_args!("{policy}: {error}")),
+        error => Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})")),
+    }
 }
 
 /// Runs one policy with a progress bar on a terminal.
 fn simulate(
+    log: Log,
     engine: engine::Engine,
     scenario: &Scenario,
     plan: &Plan,
@@ -223,15 +249,16 @@ fn simulate(
         bar.set_style(style.progress_chars("=> "));
     }
     bar.set_prefix(policy.name());
-    let outcome = engine::run(engine, scenario, plan, policy, streams, &mut |progress: Progress| {
-        let (established, all) = progress.established;
-        if established < all {
-            bar.set_message(format!("{established} of {all} conversations set up"));
-        } else {
-            bar.set_message(format!("{} s simulated", progress.simulated_ns / 1_000_000_000));
-        }
-        bar.set_position(progress.delivered.0 as u64);
-    });
+    let outcome =
+        engine::run_into(log, engine, scenario, plan, policy, streams, &mut |progress: Progress| {
+            let (established, all) = progress.established;
+            if established < all {
+                bar.set_message(format!("{established} of {all} conversations set up"));
+            } else {
+                bar.set_message(format!("{} s simulated", progress.simulated_ns / 1_000_000_000));
+            }
+            bar.set_position(progress.delivered.0 as u64);
+        });
     bar.finish_and_clear();
     outcome
 }
@@ -247,10 +274,9 @@ fn check_determinism(args: &RunArgs, scenario: &Scenario) -> Outcome {
         let mut hashes = Vec::new();
         for &policy in &scenario.policies {
             let again = || {
-                simulate(args.engine.into(), scenario, &plan, policy, &streams).map_err(|error| {
-                    let replay = replay(args, seed);
-                    Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})"))
-                })
+                let log = args.keep.log(&scenario.network, None, policy);
+                let outcome = simulate(log, args.engine.into(), scenario, &plan, policy, &streams);
+                outcome.map_err(|error| failure(policy, &error, &replay(args, seed)))
             };
             let (first, second) = (again()?, again()?);
             let difference = first.log.first_difference(&second.log);

@@ -17,7 +17,7 @@ use serde::Serialize;
 use sxlab_simnet::sweep::{Listed, Shard, SweepPlan};
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::run::{Job, hex, quoted};
+use crate::run::{Job, Keep, hex, quoted};
 use crate::{output, runtime};
 use directory::{Identity, SweepDir};
 use part::Part;
@@ -168,7 +168,7 @@ fn run_point(args: &SweepArgs, plan: &SweepPlan, number: u64) -> Outcome {
         network: resolved.network,
         replay: replay(args, number),
     };
-    job.reported(&directory, false, args.json)
+    job.reported(&directory, &Keep::default(), args.json)
 }
 
 fn no_point(plan: &SweepPlan, number: u64) -> Failure {

@@ -101,65 +101,83 @@ struct Way {
 /// Evaluates the runs of a scenario. `seed` is for drawing picks.
 ///
 /// # Errors
-/// [`EvaluateError`] for a scenario without the roles that its policies need, or runs without conversations.
+/// As [`Evaluator::add`].
 pub fn evaluate(scenario: &Scenario, runs: &[PolicyRun<'_>], seed: u64) -> Result<Evaluation, EvaluateError> {
-    evaluated(scenario, runs, Some(seed))
+    let mut evaluator = Evaluator::new(scenario, Some(seed));
+    runs.iter().try_for_each(|run| evaluator.add(run))?;
+    Ok(evaluator.finish())
 }
 
-/// The same without the drawn conversations, which depend on nothing that a run does: for many runs of one scenario.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_runs(scenario: &Scenario, runs: &[PolicyRun<'_>]) -> Result<Evaluation, EvaluateError> {
-    evaluated(scenario, runs, None)
-}
-
-fn evaluated(
-    scenario: &Scenario,
-    runs: &[PolicyRun<'_>],
+/// Evaluates the runs of a scenario one after the other: of a run that was added nothing is needed any more.
+pub struct Evaluator<'a> {
+    scenario: &'a Scenario,
+    sets: Vec<Set>,
     seed: Option<u64>,
-) -> Result<Evaluation, EvaluateError> {
-    let mut evaluation = Evaluation::default();
-    let mut compared = Vec::new();
-    let sets = sets(scenario);
-    for run in runs {
-        let drawn = seed.map(|seed| draw(scenario, run, &sets, seed)).transpose()?.flatten();
+    compared: Vec<Compared>,
+    evaluation: Evaluation,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Without runs. `seed` is for drawing picks; without one none are drawn, which depend on nothing that a run does: for many
+    /// runs of one scenario.
+    pub fn new(scenario: &'a Scenario, seed: Option<u64>) -> Self {
+        let (compared, evaluation) = (Vec::new(), Evaluation::default());
+        Self { scenario, sets: sets(scenario), seed, compared, evaluation }
+    }
+
+    /// Adds a run.
+    ///
+    /// # Errors
+    /// [`EvaluateError`] for a scenario without the roles that its policies need, a run without conversations, or a log that
+    /// can't be read.
+    pub fn add(&mut self, run: &PolicyRun<'_>) -> Result<(), EvaluateError> {
+        let Self { scenario, sets, seed, compared, evaluation } = self;
+        let drawn = seed.map(|seed| draw(scenario, run, sets, seed)).transpose()?.flatten();
         for (index, set) in sets.iter().enumerate() {
             let drawn = drawn.as_ref().and_then(|drawn| drawn.get(index));
             let held: Vec<VantageId> =
                 set.routers.iter().filter_map(|&router| run.log.router(router)).collect();
             let sightings = Sightings::of(&run.log.view(&held))?;
             let observed = observed::seen(run.log, &sightings, run.truth, &set.routers);
-            network(scenario, run, set, &observed, drawn, &mut compared, &mut evaluation)?;
-            attacks(scenario, run, set, &sightings, &mut evaluation);
+            network(scenario, run, set, &observed, drawn, compared, evaluation)?;
+            attacks(scenario, run, set, &sightings, evaluation);
         }
+        Ok(())
     }
-    let mut checks: Vec<Check> = compared.iter().map(|c| c.check).collect();
-    stats::adjust(&mut checks);
-    for (compared, check) in compared.into_iter().zip(checks) {
-        let group = group(compared.policy, &compared.set);
-        let metric = Metric::checked(compared.metric, &group, &check, compared.n);
-        evaluation.metrics.push(Metric { effective_n: Some(compared.effective_n), ..metric });
-        evaluation.three_ways.push(ThreeWays {
-            metric: compared.metric.to_owned(),
-            policy: compared.policy.name().to_owned(),
-            set: compared.set,
-            closed_form: Some(check.expected),
-            monte_carlo: compared.monte_carlo,
-            simulated: Some(Estimate { estimate: check.estimate, interval: check.interval, n: compared.n }),
-            effective_n: Some(compared.effective_n),
-            verdict: Some(check.verdict),
-            margin: Some(check.margin),
-            detectable: Some(check.detectable),
-        });
+
+    /// The numbers of the runs added, with verdicts that know how many comparisons there are.
+    pub fn finish(mut self) -> Evaluation {
+        let mut checks: Vec<Check> = self.compared.iter().map(|c| c.check).collect();
+        stats::adjust(&mut checks);
+        for (compared, check) in self.compared.into_iter().zip(checks) {
+            let group = group(compared.policy, &compared.set);
+            let metric = Metric::checked(compared.metric, &group, &check, compared.n);
+            self.evaluation.metrics.push(Metric { effective_n: Some(compared.effective_n), ..metric });
+            self.evaluation.three_ways.push(ThreeWays {
+                metric: compared.metric.to_owned(),
+                policy: compared.policy.name().to_owned(),
+                set: compared.set,
+                closed_form: Some(check.expected),
+                monte_carlo: compared.monte_carlo,
+                simulated: Some(Estimate {
+                    estimate: check.estimate,
+                    interval: check.interval,
+                    n: compared.n,
+                }),
+                effective_n: Some(compared.effective_n),
+                verdict: Some(check.verdict),
+                margin: Some(check.margin),
+                detectable: Some(check.detectable),
+            });
+        }
+        if !self.scenario.network.user_added.is_empty() {
+            self.evaluation.remarks.push(
+                "Users have different routers in this scenario, so there is no closed form for it: shares are counted, not compared."
+                    .to_owned(),
+            );
+        }
+        self.evaluation
     }
-    if !scenario.network.user_added.is_empty() {
-        evaluation.remarks.push(
-            "Users have different routers in this scenario, so there is no closed form for it: shares are counted, not compared."
-                .to_owned(),
-        );
-    }
-    Ok(evaluation)
 }
 
 /// The operators of a set, by name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sxlab_analysis::evaluate::{self, Evaluation, PolicyRun};
+use sxlab_analysis::evaluate::{self, Evaluation};
 use sxlab_analysis::model;
 use sxlab_analysis::montecarlo::{self, paths};
 use sxlab_analysis::plots::{
@@ -30,7 +30,6 @@ pub(super) struct Run<'a> {
     pub(super) plan: &'a Plan,
     pub(super) runs: &'a [Finished],
     pub(super) replay: String,
-    pub(super) write_trace: bool,
 }
 
 /// Trials and the most picks of the report's Monte Carlo of the abstract model.
@@ -47,14 +46,13 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failures, error)
 }
 
-/// Evaluates the runs, writes the result directory and prints the table. `wall_seconds` is asked when everything is done.
+/// Writes the result directory and prints the table. `wall_seconds` is asked when everything is done.
 pub(super) fn write(
     run: &Run<'_>,
+    mut evaluation: Evaluation,
     directory: OutputDir,
     wall_seconds: impl FnOnce() -> f64,
 ) -> Result<Summary, Failure> {
-    let policy_runs = policy_runs(run);
-    let mut evaluation = evaluate::evaluate(run.scenario, &policy_runs, run.scenario.seed).map_err(failed)?;
     let delivery = delivery(run, &mut evaluation)?;
     let (model, model_curves) = model_rows(run.scenario.seed)?;
     let bars_input = share_bars(run.scenario, &evaluation);
@@ -71,13 +69,6 @@ pub(super) fn write(
     }
     directory.write_table(&conversations(run)?).map_err(failed)?;
     directory.write_table(&deliveries(run)?).map_err(failed)?;
-    if run.write_trace {
-        for finished in run.runs {
-            let mut lines = Vec::new();
-            finished.outcome.log.write_jsonl(&mut lines).map_err(failed)?;
-            directory.write(&format!("trace-{}.jsonl", finished.policy), lines).map_err(failed)?;
-        }
-    }
     let summary = summary(run, &evaluation, wall_seconds());
     let input = ReportInput {
         summary: &summary,
@@ -105,20 +96,9 @@ pub(super) fn write(
 }
 
 /// The numbers of the runs: what a sweep keeps of each point.
-pub(super) fn measure(run: &Run<'_>) -> Result<Summary, Failure> {
-    let mut evaluation = evaluate::evaluate_runs(run.scenario, &policy_runs(run)).map_err(failed)?;
+pub(super) fn measure(run: &Run<'_>, mut evaluation: Evaluation) -> Result<Summary, Failure> {
     delivery(run, &mut evaluation)?;
     Ok(summary(run, &evaluation, 0.0))
-}
-
-fn policy_runs<'a>(run: &Run<'a>) -> Vec<PolicyRun<'a>> {
-    let runs = run.runs.iter().map(|finished| PolicyRun {
-        policy: finished.policy,
-        log: &finished.outcome.log,
-        truth: &finished.outcome.truth,
-        span_ns: finished.outcome.simulated_ns,
-    });
-    runs.collect()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -137,28 +117,27 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
     add("conversations", run.plan.population.conversations.len() as u64);
     add("routers", run.scenario.network.routers.len() as u64);
     for finished in run.runs {
-        let outcome = &finished.outcome;
-        add("messages_sent", outcome.truth.sent.len() as u64);
-        add("messages_received", outcome.truth.deliveries.len() as u64);
-        add("observations", outcome.log.len() as u64);
-        if outcome.counts.events > 0 {
-            add("events", outcome.counts.events);
+        add("messages_sent", finished.truth.sent.len() as u64);
+        add("messages_received", finished.truth.deliveries.len() as u64);
+        add("observations", finished.observations as u64);
+        if finished.counts.events > 0 {
+            add("events", finished.counts.events);
         }
-        add("client_sessions", outcome.counts.sessions);
-        add("receipts", outcome.counts.receipts);
-        add("pings", outcome.counts.pings);
-        add("sessions_resubscribed", outcome.counts.resubscribed);
-        add("sends_repeated", outcome.counts.repeated_sends);
-        add("duplicates_recognised", outcome.counts.duplicates);
+        add("client_sessions", finished.counts.sessions);
+        add("receipts", finished.counts.receipts);
+        add("pings", finished.counts.pings);
+        add("sessions_resubscribed", finished.counts.resubscribed);
+        add("sends_repeated", finished.counts.repeated_sends);
+        add("duplicates_recognised", finished.counts.duplicates);
         if run.scenario.groups.is_some() {
-            add("messages_forwarded", outcome.counts.forwarded);
-            add("messages_of_history", outcome.counts.history);
+            add("messages_forwarded", finished.counts.forwarded);
+            add("messages_of_history", finished.counts.history);
         }
-        add("quota_answers", outcome.counts.quota);
-        add("link_writes", outcome.counts.link_writes);
-        add("link_bytes", outcome.counts.link_bytes);
+        add("quota_answers", finished.counts.quota);
+        add("link_writes", finished.counts.link_writes);
+        add("link_bytes", finished.counts.link_bytes);
     }
-    let hashes: Vec<_> = run.runs.iter().map(|f| (f.policy.name(), f.outcome.trace_hash())).collect();
+    let hashes: Vec<_> = run.runs.iter().map(|f| (f.policy.name(), f.trace_hash)).collect();
     Summary {
         schema: SCHEMA,
         scenario: run.scenario.name.clone(),
@@ -167,7 +146,7 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
         engine: run.engine.name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         trace_hash: TraceHash::of_parts(hashes).to_string(),
-        simulated_seconds: run.runs.iter().map(|f| seconds(f.outcome.simulated_ns)).sum(),
+        simulated_seconds: run.runs.iter().map(|f| seconds(f.simulated_ns)).sum(),
         wall_seconds,
         counts,
         metrics: evaluation.metrics.clone(),
@@ -178,8 +157,7 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
 /// Deliveries of every policy, with the median time that a message takes.
 fn delivery(run: &Run<'_>, evaluation: &mut Evaluation) -> Result<Vec<DeliveryRow>, Failure> {
     let mut rows = Vec::new();
-    for Finished { policy, outcome } in run.runs {
-        let truth = &outcome.truth;
+    for Finished { policy, truth, .. } in run.runs {
         let milliseconds: Vec<f64> = truth
             .deliveries
             .iter()
@@ -345,7 +323,7 @@ fn networks(run: &Run<'_>) -> Vec<Network> {
         .iter()
         .map(|finished| {
             let mut paths = Vec::new();
-            if let Some(conversation) = finished.outcome.truth.conversations.first() {
+            if let Some(conversation) = finished.truth.conversations.first() {
                 let name = |user| run.plan.population.user(user).map_or_else(String::new, |u| u.name.clone());
                 let mut path = |queue: &TrueQueue, from, to| {
                     if let Some(at_queue) = at(queue.router) {
@@ -380,11 +358,8 @@ fn column(name: &str, values: Values) -> Column {
 
 /// Every conversation's routers and proxies, by policy: the truth, for readers of the tables.
 fn conversations(run: &Run<'_>) -> Result<Table, Failure> {
-    let rows: Vec<_> = run
-        .runs
-        .iter()
-        .flat_map(|f| f.outcome.truth.conversations.iter().map(move |c| (f.policy, c)))
-        .collect();
+    let rows: Vec<_> =
+        run.runs.iter().flat_map(|f| f.truth.conversations.iter().map(move |c| (f.policy, c))).collect();
     let text =
         |cell: &dyn Fn(usize) -> String| Values::Text((0..rows.len()).map(|row| Some(cell(row))).collect());
     let number = |cell: fn(&sxlab_simnet::truth::TrueConversation) -> u32| -> Values {
@@ -412,7 +387,7 @@ fn conversations(run: &Run<'_>) -> Result<Table, Failure> {
 /// Every message's times, by policy.
 fn deliveries(run: &Run<'_>) -> Result<Table, Failure> {
     let rows: Vec<_> =
-        run.runs.iter().flat_map(|f| f.outcome.truth.deliveries.iter().map(move |d| (f.policy, d))).collect();
+        run.runs.iter().flat_map(|f| f.truth.deliveries.iter().map(move |d| (f.policy, d))).collect();
     let number = |cell: fn(&sxlab_simnet::truth::Delivery) -> u64| -> Values {
         Values::U64(rows.iter().map(|(_, delivery)| Some(cell(delivery))).collect())
     };

@@ -66,6 +66,16 @@ pub(crate) async fn sxlab_in(directory: &str, args: &[&str]) -> Ended {
     ended(command(args).current_dir(directory).spawn().unwrap()).await
 }
 
+/// Runs the program to its end where no file may get longer than so many kilobytes or half of them, as the shell counts.
+pub(crate) async fn sxlab_with_files_of(blocks: u32, args: &[&str]) -> Ended {
+    let mut command = Command::new("sh");
+    // Told of it by an error, not ended by a signal.
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_sxlab")]).args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    ended(command.spawn().unwrap()).await
+}
+
 /// Runs the program to its end with an input.
 pub(crate) async fn sxlab_with_input(args: &[&str], input: &str) -> Ended {
     let mut child = command(args).stdin(Stdio::piped()).spawn().unwrap();

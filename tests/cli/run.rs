@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{Scratch, sxlab, sxlab_in};
+use crate::program::{Scratch, sxlab, sxlab_in, sxlab_with_files_of};
 
 /// Two operators with two routers each; one policy for which the exact value is 0, one for which it is not.
 const SCENARIO: &str = r#"name = "tiny"
@@ -139,6 +139,44 @@ async fn a_run_leaves_all_that_is_promised() {
     }
     let addresses = report.replace("http://www.w3.org/2000/svg", "");
     assert!(!addresses.contains("http://") && !addresses.contains("https://"));
+}
+
+/// Little memory for the log changes where it is kept, and nothing else.
+#[tokio::test]
+async fn observations_are_written_however_little_memory_there_is() {
+    let scratch = Scratch::new("run-observations");
+    let (file, plain, spilled) = (scenario(&scratch), scratch.path("plain"), scratch.path("spilled"));
+    let engine = ["--engine", "events"];
+    let expected = run(&file, &plain, &engine).await;
+    let asked = ["--engine", "events", "--observations", "--write-trace", "--log-memory", "0"];
+    let found = run(&file, &spilled, &asked).await;
+    assert_eq!(without_wall_seconds(found), without_wall_seconds(expected));
+    for policy in POLICIES {
+        let parquet =
+            std::fs::read(Path::new(&spilled).join(format!("observations-{policy}.parquet"))).unwrap();
+        assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"), "{policy}");
+        assert!(!read(&spilled, &format!("trace-{policy}.jsonl")).is_empty());
+        assert!(!Path::new(&plain).join(format!("observations-{policy}.parquet")).exists());
+    }
+}
+
+/// A disk that is full looks like this: a file may not grow any more. With the observations in a file of the result, in a
+/// temporary one, and with room for none but the tables.
+#[tokio::test]
+async fn a_full_disk_is_one_line_and_leaves_nothing() {
+    let scratch = Scratch::new("run-full");
+    let file = scenario(&scratch);
+    let many = SCENARIO.replace("messages = 12", "messages = 3000").replace("\"10s\"", "\"1000s\"");
+    std::fs::write(&file, many).unwrap();
+    let out = scratch.path("new/results");
+    for args in [&["--observations"][..], &["--log-memory", "0"], &[]] {
+        let args = [&["run", &file, "--engine", "events", "--out", &out], args].concat();
+        let ended = sxlab_with_files_of(64, &args).await;
+        let line = ended.stderr.lines().last().unwrap();
+        assert_eq!(ended.code, 1, "{}", ended.stderr);
+        assert!(line.starts_with("sxlab: ") && line.ends_with("File too large (os error 27)"), "{line}");
+        assert!(!Path::new(&scratch.path("new")).exists(), "{args:?}");
+    }
 }
 
 #[tokio::test]
