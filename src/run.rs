@@ -123,7 +123,7 @@ impl Job<'_> {
     }
 
     fn plan(&self) -> Result<Plan, Failure> {
-        plan(self.scenario, &self.network)
+        plan(self.scenario, &self.network, &Streams::new(self.scenario.seed))
     }
 
     /// Runs it and gives its numbers without writing anything; without the drawn conversations, which are the same for all runs of
@@ -208,8 +208,8 @@ fn default_directory(scenario: &Scenario) -> PathBuf {
     Path::new("out").join(format!("{name}-seed-{}", scenario.seed))
 }
 
-fn plan(scenario: &Scenario, network: &Streams) -> Result<Plan, Failure> {
-    let plan = Plan::on(scenario, network, &Streams::new(scenario.seed)).map_err(Failure::usage)?;
+fn plan(scenario: &Scenario, network: &Streams, run: &Streams) -> Result<Plan, Failure> {
+    let plan = Plan::on(scenario, network, run).map_err(Failure::usage)?;
     if plan.population.conversations.is_empty() {
         return Err(Failure::usage("the scenario has no conversations: nobody would write to anybody"));
     }
@@ -270,7 +270,7 @@ fn check_determinism(args: &RunArgs, scenario: &Scenario) -> Outcome {
         scenario.seed.checked_add(more).ok_or_else(|| Failure::usage("--seeds: beyond the largest seed"))?;
     for seed in scenario.seed..=last {
         let streams = Streams::new(seed);
-        let plan = plan(scenario, &streams)?;
+        let plan = plan(scenario, &streams, &streams)?;
         let mut hashes = Vec::new();
         for &policy in &scenario.policies {
             let again = || {
