@@ -16,7 +16,7 @@ pub struct Seen {
     /// The same on the way to the reply queue.
     pub path_to_reply: bool,
     /// Both ends of one transmission in either direction, through whichever proxy: after a session ends the next proxy may
-    /// be another.
+    /// be another, and so may the next queue.
     pub on_one_path_ever: bool,
     /// The addresses of both users, anywhere in the conversation, with the first proxies.
     pub anywhere: bool,
@@ -39,7 +39,19 @@ pub fn seen(log: &Log, sightings: &Sightings, truth: &Truth, routers: &[RouterId
         routers.iter().filter_map(|&router| Some((router, log.router(router)?))).collect();
     let index = Index::of(sightings, truth);
     let at = |router: RouterIdx| vantages.iter().find(|(r, _)| *r == router).map(|(_, vantage)| *vantage);
-    truth.conversations.iter().map(|conversation| index.conversation(conversation, &at)).collect()
+    let mut seen: Vec<Seen> =
+        truth.conversations.iter().map(|conversation| index.conversation(conversation, &at)).collect();
+    for later in &truth.later_queues {
+        let place = later.conversation.index();
+        let Some((conversation, seen)) = truth.conversations.get(place).zip(seen.get_mut(place)) else {
+            continue;
+        };
+        let (a, b) = (conversation.a, conversation.b);
+        let (from, to) = if later.to_a { (b, a) } else { (a, b) };
+        seen.on_one_path_ever |=
+            later.queue.proxies.iter().any(|&p| index.path(&later.queue, p, from, to, &at));
+    }
+    seen
 }
 
 /// Whose the addresses of some sightings are: the truth.
@@ -98,18 +110,28 @@ impl<'a> Index<'a> {
         Self { sightings, paths, at_queue, at_proxy }
     }
 
+    /// Whether both ends of a transmission to this queue were seen, through this proxy.
+    fn path(
+        &self,
+        queue: &TrueQueue,
+        proxy: RouterIdx,
+        from: UserIdx,
+        to: UserIdx,
+        at: &impl Fn(RouterIdx) -> Option<VantageId>,
+    ) -> bool {
+        at(queue.router).zip(at(proxy)).is_some_and(|(relay, proxy)| {
+            let queue = self.sightings.queue_of_sender(relay, &queue.sender_id);
+            queue.is_some_and(|queue| self.paths.binary_search(&(queue, proxy, from, to)).is_ok())
+        })
+    }
+
     fn conversation(
         &self,
         conversation: &TrueConversation,
         at: &impl Fn(RouterIdx) -> Option<VantageId>,
     ) -> Seen {
         let TrueConversation { a, b, to_a, to_b, .. } = conversation;
-        let path = |queue: &TrueQueue, proxy: RouterIdx, from: UserIdx, to: UserIdx| {
-            at(queue.router).zip(at(proxy)).is_some_and(|(relay, proxy)| {
-                let queue = self.sightings.queue_of_sender(relay, &queue.sender_id);
-                queue.is_some_and(|queue| self.paths.binary_search(&(queue, proxy, from, to)).is_ok())
-            })
-        };
+        let path = |queue: &TrueQueue, proxy, from, to| self.path(queue, proxy, from, to, at);
         let first =
             |queue: &TrueQueue, from, to| queue.proxies.first().is_some_and(|&p| path(queue, p, from, to));
         let ever = |queue: &TrueQueue, from, to| queue.proxies.iter().any(|&p| path(queue, p, from, to));

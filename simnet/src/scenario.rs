@@ -68,6 +68,9 @@ pub struct Scenario {
     /// Groups of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Groups>,
+    /// When queues move to other routers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotate>,
     /// Who sends when.
     pub workload: Workload,
     /// Bounds of a message's body, in bytes, both included; lengths are drawn uniformly.
@@ -199,6 +202,15 @@ pub struct Sessions {
     pub length_thousandths: u64,
     /// Mean time between two messages of a session, exponentially distributed.
     pub gap_ns: u64,
+}
+
+/// When a queue between contacts moves to another router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Rotate {
+    /// Each at this time after the beginning of the sending phase, in nanoseconds.
+    At(u64),
+    /// Each at exponentially distributed intervals with this mean, in nanoseconds.
+    Every(u64),
 }
 
 /// How much is sent.

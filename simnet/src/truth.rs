@@ -16,6 +16,8 @@ use crate::population::ConversationId;
 pub struct Truth {
     /// The conversations, by [`ConversationId`].
     pub conversations: Vec<TrueConversation>,
+    /// Queues that took the place of others, by conversation, receiver and time.
+    pub later_queues: Vec<LaterQueue>,
     /// The addresses that users' clients connected from, in the order of time.
     pub addresses: Vec<AddressUse>,
     /// Messages accepted by a client for sending.
@@ -55,6 +57,17 @@ impl TrueConversation {
     pub fn queue(&self, from_a: bool) -> &TrueQueue {
         if from_a { &self.to_b } else { &self.to_a }
     }
+}
+
+/// A queue that took the place of another, when its recipient's client moved to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaterQueue {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Whether its inviter receives on it.
+    pub to_a: bool,
+    /// The queue.
+    pub queue: TrueQueue,
 }
 
 /// A queue and the way to it.
@@ -151,15 +164,13 @@ impl Truth {
             for number in [id.0, a.0, b.0] {
                 out.extend_from_slice(&number.to_be_bytes());
             }
-            for TrueQueue { router, recipient_id, sender_id, proxies } in [to_a, to_b] {
-                out.extend_from_slice(&router.0.to_be_bytes());
-                put_text(&mut out, recipient_id.as_bytes());
-                put_text(&mut out, sender_id.as_bytes());
-                put_text(
-                    &mut out,
-                    &proxies.iter().flat_map(|proxy| proxy.0.to_be_bytes()).collect::<Vec<u8>>(),
-                );
-            }
+            put_queue(&mut out, to_a);
+            put_queue(&mut out, to_b);
+        }
+        for LaterQueue { conversation, to_a, queue } in &self.later_queues {
+            out.extend_from_slice(&conversation.0.to_be_bytes());
+            out.push(u8::from(*to_a));
+            put_queue(&mut out, queue);
         }
         let mut parts = Sha256::new();
         let mut part = |bytes: &[u8]| parts.update(Sha256::digest(bytes));
@@ -187,6 +198,14 @@ impl Truth {
         part(&out);
         TraceHash(parts.finalize().into())
     }
+}
+
+fn put_queue(out: &mut Vec<u8>, queue: &TrueQueue) {
+    let TrueQueue { router, recipient_id, sender_id, proxies } = queue;
+    out.extend_from_slice(&router.0.to_be_bytes());
+    put_text(out, recipient_id.as_bytes());
+    put_text(out, sender_id.as_bytes());
+    put_text(out, &proxies.iter().flat_map(|proxy| proxy.0.to_be_bytes()).collect::<Vec<u8>>());
 }
 
 fn put_key(out: &mut Vec<u8>, key: MessageKey) {

@@ -6,11 +6,13 @@
 mod diurnal;
 mod grouped;
 mod recorded;
+mod rotations;
 mod sessions;
 
 use rand_chacha::ChaCha8Rng;
 
 pub(crate) use self::diurnal::Day;
+pub use self::rotations::Rotation;
 use crate::groups;
 use crate::population::{Contacts, ConversationId, Population, any_contact};
 use crate::scenario::{InputError, Rate, Scenario, Workload};
@@ -41,6 +43,8 @@ pub struct Plan {
     pub population: Population,
     /// Messages, ordered as [`Send`] is: by time, then conversation, direction and number.
     pub sends: Vec<Send>,
+    /// Queues that move to other routers, by time.
+    pub rotations: Vec<Rotation>,
     /// What was read of the trace, if there is one.
     pub trace: Option<TraceReport>,
 }
@@ -90,7 +94,8 @@ impl Plan {
             sends.append(&mut to_groups);
             sends.sort_unstable();
         }
-        Self { population, sends, trace }
+        let rotations = rotations::plan(scenario, &population, streams);
+        Self { population, sends, rotations, trace }
     }
 }
 

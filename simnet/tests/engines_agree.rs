@@ -12,7 +12,7 @@ use sxlab_simnet::observe::{Sighting, VantageId};
 use sxlab_simnet::scenario::{Overrides, Scenario};
 use sxlab_simnet::seed::Streams;
 use sxlab_simnet::selection::Policy;
-use sxlab_simnet::truth::{MessageKey, Truth};
+use sxlab_simnet::truth::{LaterQueue, MessageKey, Truth};
 use sxlab_simnet::workload::Plan;
 
 /// Two operators with two routers each; 12 users in 18 conversations send 120 messages in a minute.
@@ -69,6 +69,11 @@ fn names(truth: &Truth) -> BTreeMap<Vec<u8>, String> {
             let name = format!("{} to {side}", conversation.id.0);
             names.insert(queue.recipient_id.as_bytes().to_vec(), format!("recipient of {name}"));
             names.insert(queue.sender_id.as_bytes().to_vec(), format!("sender of {name}"));
+        }
+    }
+    for (place, later) in truth.later_queues.iter().enumerate() {
+        for (side, id) in [("recipient", &later.queue.recipient_id), ("sender", &later.queue.sender_id)] {
+            names.insert(id.as_bytes().to_vec(), format!("{side} of later queue {place}"));
         }
     }
     names
@@ -132,6 +137,13 @@ fn agree(scenario: &Scenario, ticks: i128) -> [Outcome; 2] {
             assert_eq!((a.router, &a.proxies), (b.router, &b.proxies), "the same routers are picked");
         }
     }
+    for (a, b) in turmoil.truth.later_queues.iter().zip(&events.truth.later_queues) {
+        let of = |later: &LaterQueue| {
+            (later.conversation, later.to_a, later.queue.router, later.queue.proxies.clone())
+        };
+        assert_eq!(of(a), of(b), "queues move to the same routers");
+    }
+    assert_eq!(turmoil.truth.later_queues.len(), events.truth.later_queues.len());
     let arrivals = |outcome: &Outcome| -> BTreeMap<MessageKey, i128> {
         let from = i128::from(outcome.sending_from_ns);
         outcome.truth.deliveries.iter().map(|d| (d.key, i128::from(d.received_at_ns) - from)).collect()
@@ -231,4 +243,44 @@ fn with_groups() {
     }
     assert_eq!(turmoil.counts.forwarded, events.counts.forwarded);
     assert_eq!(turmoil.counts.history, events.counts.history);
+}
+
+/// Latencies that differ from link to link.
+fn uneven() -> String {
+    let places = ["here", "there", "north-1", "north-2", "south-1", "south-2"];
+    let pairs =
+        places.iter().enumerate().flat_map(|(i, a)| places.iter().skip((i + 1).max(2)).map(move |b| (a, b)));
+    let times = [13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67];
+    let link =
+        |((a, b), time)| format!("[[latency.between]]\na = \"{a}\"\nb = \"{b}\"\ntime = \"{time}ms\"\n");
+    pairs.zip(times).map(link).collect()
+}
+
+/// Queues move to other routers while messages are sent.
+#[test]
+fn with_queues_that_move() {
+    let [turmoil, events] = agree(&scenario("[rotation]\nat = \"20s\""), 3);
+    assert!(events.counts.rotated > 20, "{}", events.counts.rotated);
+    assert_eq!(turmoil.counts.rotated, events.counts.rotated);
+    assert!(events.truth.later_queues.iter().any(|later| !later.queue.proxies.is_empty()));
+}
+
+/// The same again and again, while a router restarts. Links have different latencies here: where all are equal, who is told to use
+/// another queue (QUSE) is told so in the very tick in which the router answers what went to the old one, and which of both comes
+/// first in a tick, which decides where the next message goes, is each engine's own.
+#[test]
+fn with_queues_that_move_while_a_router_restarts() {
+    let fault = r#"
+        [rotation]
+        every = "25s"
+        [[fault]]
+        kind = "restart"
+        router = "north-1"
+        at = "20s"
+        downtime = "3s"
+"#;
+    let [turmoil, events] = agree(&scenario(&format!("{QUICK}{fault}{}", uneven())), 3);
+    assert!(events.counts.resubscribed > 0);
+    assert!(events.counts.rotated > 20, "{}", events.counts.rotated);
+    assert_eq!(turmoil.counts.rotated, events.counts.rotated);
 }

@@ -129,6 +129,9 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
         add("sessions_resubscribed", finished.counts.resubscribed);
         add("sends_repeated", finished.counts.repeated_sends);
         add("duplicates_recognised", finished.counts.duplicates);
+        if run.scenario.rotation.is_some() {
+            add("queues_rotated", finished.counts.rotated);
+        }
         if run.scenario.groups.is_some() {
             add("messages_forwarded", finished.counts.forwarded);
             add("messages_of_history", finished.counts.history);

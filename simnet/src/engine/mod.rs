@@ -82,6 +82,8 @@ pub struct Counts {
     pub forwarded: u64,
     /// Messages that members of groups got from before they joined.
     pub history: u64,
+    /// Queues that were replaced by others.
+    pub rotated: u64,
     /// QUOTA answers and quota markers.
     pub quota: u64,
     /// Writes seen on links.
@@ -101,7 +103,8 @@ impl Counts {
             Noted::Forwarded => self.forwarded += 1,
             Noted::History(count) => self.history += u64::from(count),
             Noted::Pings(pings) => self.pings += u64::from(pings),
-            Noted::Proxy(..) => {}
+            Noted::Rotated => self.rotated += 1,
+            Noted::Proxy(..) | Noted::Switched(_) => {}
         }
     }
 }

@@ -17,13 +17,15 @@ pub(super) struct Picker {
     policy: Policy,
     lists: Rc<UserRouters>,
     streams: Streams,
+    /// How often a router to receive a contact's messages on was picked after the first.
+    moved: BTreeMap<ContactNo, u32>,
     /// How often a proxy was picked before.
     picked: BTreeMap<(RouterNo, Option<ContactNo>), u32>,
 }
 
 impl Picker {
     pub(super) fn new(user: UserIdx, policy: Policy, lists: Rc<UserRouters>, streams: &Streams) -> Self {
-        Self { user, policy, lists, streams: *streams, picked: BTreeMap::new() }
+        Self { user, policy, lists, streams: *streams, moved: BTreeMap::new(), picked: BTreeMap::new() }
     }
 }
 
@@ -32,6 +34,23 @@ impl Choose for Picker {
         let used: Vec<RouterIdx> = used.into_iter().map(|router| RouterIdx(router.0)).collect();
         let mut rng = self.streams.stream(&format!("user/{}/contact/{}/router", self.user.0, contact.0));
         pick(self.policy, &self.lists.storage, &used, &mut rng).map(|router| RouterNo(router.0))
+    }
+
+    fn next_storage(&mut self, contact: ContactNo, used: &[RouterNo]) -> Option<RouterNo> {
+        let count = self.moved.entry(contact).or_default();
+        *count += 1;
+        let mut rng =
+            self.streams.stream(&format!("user/{}/contact/{}/router/{count}", self.user.0, contact.0));
+        let used: Vec<RouterIdx> = used.iter().map(|router| RouterIdx(router.0)).collect();
+        let picked = pick(self.policy, &self.lists.storage, &used, &mut rng)?;
+        // Where none is free, at least another than the one to replace.
+        let picked = match used.first() {
+            Some(replaced) if *replaced == picked => {
+                pick(self.policy, &self.lists.storage, &[*replaced], &mut rng)?
+            }
+            _ => picked,
+        };
+        Some(RouterNo(picked.0))
     }
 
     fn proxy(&mut self, destination: RouterNo, owner: Option<ContactNo>) -> Option<RouterNo> {

@@ -10,7 +10,7 @@ use super::client::client;
 use super::file::File;
 use super::network::Named;
 use super::users::users;
-use super::{Analysis, Fault, Latency, Overrides, RouterLimits, Scenario, Workload, workload};
+use super::{Analysis, Fault, Latency, Overrides, Rotate, RouterLimits, Scenario, Workload, workload};
 use crate::input::{Checker, InputError, closest, list};
 use crate::network::{OperatorIdx, Place};
 use crate::selection::Policy;
@@ -121,6 +121,7 @@ pub(super) fn check(text: &str, path: &Path, overrides: &Overrides) -> Result<Sc
         policies: policies(&checker, &file)?,
         latency: latency(&checker, &file, &named, tick_ns)?,
         groups: super::groups::groups(&checker, &file, &users)?,
+        rotation: rotation(&checker, &file, duration_ns)?,
         users,
         faults: faults(&checker, &file, &named, tick_ns, duration_ns)?,
         client: client(&checker, &file)?,
@@ -304,6 +305,18 @@ fn partition(
         return Err(checker.at(b_name.span(), "fault.b", message));
     }
     Ok(Fault::Partition { a, b, at_ns, for_ns })
+}
+
+fn rotation(checker: &Checker<'_>, file: &File, duration_ns: u64) -> Result<Option<Rotate>, InputError> {
+    let Some(table) = &file.rotation else { return Ok(None) };
+    Ok(Some(match (&table.get_ref().at, &table.get_ref().every) {
+        (Some(at), None) if at.get_ref().0 < duration_ns => Rotate::At(at.get_ref().0),
+        (Some(at), None) => {
+            return Err(checker.at(at.span(), "rotation.at", "is not before the end of the duration"));
+        }
+        (None, Some(every)) => Rotate::Every(checker.positive("rotation.every", every)?),
+        _ => return Err(checker.at(table.span(), "rotation", "has one of the keys `at` and `every`")),
+    }))
 }
 
 fn router(checker: &Checker<'_>, file: &File) -> Result<RouterLimits, InputError> {

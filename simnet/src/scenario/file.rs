@@ -28,6 +28,7 @@ pub(super) struct File {
     pub(super) users: Spanned<Users>,
     pub(super) workload: Spanned<Workload>,
     pub(super) groups: Option<Groups>,
+    pub(super) rotation: Option<Spanned<Rotation>>,
     #[serde(default)]
     pub(super) fault: Vec<Spanned<Fault>>,
     #[serde(default)]
@@ -98,6 +99,14 @@ pub(super) struct Users {
     pub(super) degrees: Option<Spanned<Degrees>>,
     pub(super) file: Option<Spanned<String>>,
     pub(super) region_weights: Option<Spanned<Vec<u32>>>,
+}
+
+/// `[rotation]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotation {
+    pub(super) at: Option<Spanned<Duration>>,
+    pub(super) every: Option<Spanned<Duration>>,
 }
 
 /// `[groups]`

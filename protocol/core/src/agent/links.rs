@@ -45,6 +45,8 @@ pub(super) enum Asked {
     Relay(RouterNo),
     /// A contact's first message.
     First(ContactNo),
+    /// A contact's rotation.
+    Rotation(ContactNo),
 }
 
 /// A session behind a proxy.
@@ -127,6 +129,7 @@ impl<C: Choose> Agent<C> {
         let wanted = self.wanted.remove(&peer).unwrap_or_default();
         let requests = wanted.into_iter().map(|contact| (Request::New, Asked::New(contact))).collect();
         self.ask(link, requests, now);
+        self.rotations_on(peer, link, now);
         for contact in senders {
             self.go_on(contact, link, now);
         }
@@ -208,6 +211,7 @@ impl<C: Choose> Agent<C> {
             }
             Asked::Ping => self.monitored(link, 0, now),
             Asked::Relay(destination) => self.relay_answered(link, destination, answer, now),
+            Asked::Rotation(contact) => self.rotation_answered(contact, answer, now),
             Asked::First(contact) => self.first_answered(link, contact, answer, now),
         }
     }
@@ -304,6 +308,7 @@ impl<C: Choose> Agent<C> {
             Asked::New(contact) => self.ask(link, vec![(Request::New, Asked::New(contact))], now),
             Asked::Subscribe(queue) => self.subscribe(link, vec![queue], now),
             Asked::Acknowledge(_) => {}
+            Asked::Rotation(contact) => self.rotation_timed_out(contact, now),
             Asked::Ping => {
                 let silent = now.saturating_sub(known.heard).saturating_sub(self.config.request_timeout);
                 self.monitored(link, silent, now);

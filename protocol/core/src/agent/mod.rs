@@ -7,6 +7,7 @@
 //! | `sending` | a contact's messages, one after the other, through the proxy of their destination |
 //! | `receiving` | queues, subscriptions, deliveries, acknowledgements |
 //! | `groups` | groups of members who are each other's contacts |
+//! | `rotation` | a contact's messages move to another queue |
 //! | `retry` | how long it waits before it tries again |
 //!
 //! **Contacts.** By the fast duplex flow (AG-6) the inviter makes a queue ([`Agent::invite`], [`Output::Invitation`]); who is invited
@@ -23,6 +24,7 @@ mod groups;
 mod links;
 mod receiving;
 mod retry;
+mod rotation;
 mod sending;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,8 @@ pub use self::groups::{Grouped, HISTORY};
 use self::links::Link;
 use self::retry::Attempts;
 pub use self::retry::RetryInterval;
+use self::rotation::Rotating;
+pub use self::rotation::Rotation;
 use self::sending::Outbox;
 use crate::smp::error::SmpError;
 use crate::wire::{EntityId, MsgId};
@@ -90,6 +94,8 @@ pub enum Content {
     Continue,
     /// What members of a group and its host tell each other.
     Group(Box<Grouped>),
+    /// The queue that this contact is sent to is another one.
+    Rotation(Box<Rotation>),
 }
 
 impl Content {
@@ -165,6 +171,9 @@ pub trait Choose {
     /// no routers.
     fn storage(&mut self, contact: ContactNo, used: Option<RouterNo>) -> Option<RouterNo>;
 
+    /// The router of another queue in place of one, while the contact's queues are on `used`, the one to replace first.
+    fn next_storage(&mut self, contact: ContactNo, used: &[RouterNo]) -> Option<RouterNo>;
+
     /// The proxy to a destination, for all contacts or for one. `None`: there are none.
     fn proxy(&mut self, destination: RouterNo, owner: Option<ContactNo>) -> Option<RouterNo>;
 }
@@ -178,6 +187,10 @@ pub enum Request {
     Subscribe(EntityId),
     /// ACK.
     Acknowledge(EntityId, MsgId),
+    /// KEY: the sender's, that came in [`Rotation::Key`].
+    Key(EntityId),
+    /// DEL.
+    Delete(EntityId),
     /// PING.
     Ping,
     /// PRXY: a session with this router behind the proxy.
@@ -252,7 +265,7 @@ pub enum Output {
     },
     /// The invitation for a contact: it goes to the other side outside of the network.
     Invitation(ContactNo, Address),
-    /// A queue to receive from a contact was made.
+    /// A queue to receive from a contact was made; the first, or another for which rotation began.
     QueueMade {
         /// Whose messages it is for.
         contact: ContactNo,
@@ -303,6 +316,10 @@ pub enum Noted {
     Duplicate,
     /// A queue was full.
     Quota,
+    /// This contact is sent to on its next queue from now on.
+    Switched(ContactNo),
+    /// A queue was replaced by another and deleted.
+    Rotated,
     /// A group's host passed a message on.
     Forwarded,
     /// So many messages came from before this agent was in the group.
@@ -343,6 +360,8 @@ struct Contact {
     outbox: Option<Outbox>,
     /// The number of the next message that is due from the contact.
     due: u32,
+    /// The number of the next message to the contact.
+    sent: u32,
     established: bool,
     /// Whether the confirmation is on its way, so that other things can follow.
     ready: bool,
@@ -371,6 +390,10 @@ pub struct Agent<C> {
     /// The proxy to a destination, as long as its session lives.
     proxies: BTreeMap<Peer, RouterNo>,
     groups: BTreeMap<GroupNo, Box<Group>>,
+    /// Queues that are being replaced, of this agent,
+    rotating: BTreeMap<ContactNo, Box<Rotating>>,
+    /// and of contacts, with the new one.
+    switching: BTreeMap<ContactNo, Address>,
     /// What contacts are to be sent once they are ready.
     held: BTreeMap<ContactNo, Vec<Content>>,
     /// Numbers of messages to a group that its host passes on to a member, by the contacts with host and member.
@@ -414,6 +437,8 @@ impl<C: Choose> Agent<C> {
             failed: BTreeMap::new(),
             proxies: BTreeMap::new(),
             groups: BTreeMap::new(),
+            rotating: BTreeMap::new(),
+            switching: BTreeMap::new(),
             held: BTreeMap::new(),
             left: Vec::new(),
             forwarded: BTreeMap::new(),

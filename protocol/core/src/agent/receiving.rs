@@ -13,6 +13,11 @@ impl<C: Choose> Agent<C> {
         let Some(router) = self.choose.storage(contact, used) else {
             return self.fail(contact, Failure::NoRouter);
         };
+        self.make_queue_on(contact, router, now);
+    }
+
+    /// Makes a queue on this router.
+    pub(super) fn make_queue_on(&mut self, contact: ContactNo, router: RouterNo, now: u64) {
         let peer = (router, self.owner(contact));
         match self.link_with(peer, now) {
             Some(link) if self.links.get(&link).is_some_and(|link| link.open) => {
@@ -34,7 +39,14 @@ impl<C: Choose> Agent<C> {
             self.keep_alive(link, now);
         }
         let address = Address { router, sender };
-        self.output.push_back(Output::QueueMade { contact, address: address.clone(), recipient });
+        self.output.push_back(Output::QueueMade {
+            contact,
+            address: address.clone(),
+            recipient: recipient.clone(),
+        });
+        if self.new_queue_made(contact, &address, &recipient, now) {
+            return;
+        }
         let Some(known) = self.contacts.get(&contact) else { return };
         if !known.inviter {
             self.confirm(contact, Content::Join(address), now);
@@ -70,7 +82,7 @@ impl<C: Choose> Agent<C> {
         let Answer::Refused(error) = answer else { return };
         let peer = self.links.get(&link).map(|link| link.router());
         let contact = peer.and_then(|router| self.inboxes.get(&(router, queue.clone())).copied());
-        if let Some(contact) = contact {
+        if let Some(contact) = contact.filter(|contact| !self.is_deleting(*contact, queue)) {
             self.fail(contact, Failure::Refused(error.clone()));
         }
     }
@@ -99,7 +111,7 @@ impl<C: Choose> Agent<C> {
         }
     }
 
-    fn take(&mut self, contact: ContactNo, content: Content, now: u64) {
+    pub(super) fn take(&mut self, contact: ContactNo, content: Content, now: u64) {
         let Some(known) = self.contacts.get_mut(&contact) else { return };
         match content {
             Content::Join(reply) => {
@@ -114,11 +126,16 @@ impl<C: Choose> Agent<C> {
                 if number < due {
                     return self.note(Noted::Duplicate);
                 }
+                if self.came_early(contact, (number, length)) {
+                    return;
+                }
                 // Members' messages are numbered in the group: what the host passed on is missing here.
                 if number > due && group.is_none() {
                     return self.fail(contact, Failure::Order { came: number, due });
                 }
-                known.due = number + 1;
+                if let Some(known) = self.contacts.get_mut(&contact) {
+                    known.due = number + 1;
+                }
                 self.output.push_back(Output::Received { contact, number });
                 if let Some(group) = group {
                     self.pass_on(group, contact, (number, length), now);
@@ -126,9 +143,11 @@ impl<C: Choose> Agent<C> {
                 if self.sends_receipts(contact) {
                     self.post(contact, Content::Receipt(number), now);
                 }
+                self.emptied(contact, now);
             }
             Content::Receipt(number) => self.output.push_back(Output::Receipt { contact, number }),
             Content::Continue => self.continue_sending(contact, now),
+            Content::Rotation(what) => self.take_rotation(contact, *what, now),
             Content::Group(what) => self.take_grouped(contact, *what, now),
         }
     }

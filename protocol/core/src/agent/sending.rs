@@ -6,7 +6,7 @@ use super::links::{Asked, Relay};
 use super::retry::Attempts;
 use super::{
     Address, Agent, Answer, Choose, Contact, ContactNo, Content, Failure, LinkNo, Noted, Output, Request,
-    RouterNo, Timer,
+    Rotation, RouterNo, Timer,
 };
 use crate::smp::error::{ProxyError, SmpError};
 
@@ -21,6 +21,15 @@ pub(super) struct Outbox {
     slow: Attempts,
     /// The proxy that was asked last.
     proxy: Option<RouterNo>,
+    /// The queue that takes its place, once nothing is on its way.
+    next: Option<Box<Address>>,
+}
+
+impl Outbox {
+    /// The queue's router.
+    pub(super) fn router(&self) -> RouterNo {
+        self.to.router
+    }
 }
 
 /// What is sent: the queue is secured first.
@@ -51,6 +60,7 @@ impl<C: Choose> Agent<C> {
             fast: Attempts::default(),
             slow: Attempts::default(),
             proxy: None,
+            next: None,
         };
         known.outbox = Some(outbox);
         self.pump(contact, now);
@@ -79,8 +89,37 @@ impl<C: Choose> Agent<C> {
         self.contacts.get_mut(&contact)?.outbox.as_mut()
     }
 
+    /// Sends to another queue from now on.
+    pub(super) fn switch(&mut self, contact: ContactNo, to: Address, now: u64) {
+        if let Some(outbox) = self.outbox(contact) {
+            outbox.next = Some(Box::new(to));
+        }
+        self.pump(contact, now);
+    }
+
+    /// Does so once nothing is on its way, beginning with what tests the queue.
+    fn switch_if_asked(&mut self, contact: ContactNo) {
+        let Some(Contact { outbox: Some(outbox), sent, .. }) = self.contacts.get_mut(&contact) else {
+            return;
+        };
+        if outbox.stage == Stage::OnItsWay {
+            return;
+        }
+        let Some(to) = outbox.next.take() else { return };
+        let test = Item::Content(Content::Rotation(Box::new(Rotation::Test(*sent))));
+        if let Stage::Later(at, _) = std::mem::replace(&mut outbox.stage, Stage::Idle) {
+            self.timers.remove(&(at, Timer::Send(contact)));
+        }
+        outbox.to = *to;
+        outbox.proxy = None;
+        (outbox.fast, outbox.slow) = (Attempts::default(), Attempts::default());
+        outbox.items.push_front(test);
+        self.note(Noted::Switched(contact));
+    }
+
     /// Sends what is first, if nothing is on its way and it need not wait.
     pub(super) fn pump(&mut self, contact: ContactNo, now: u64) {
+        self.switch_if_asked(contact);
         let (online, owner) = (self.online, self.owner(contact));
         let Some(outbox) = self.outbox(contact) else { return };
         let waits = match outbox.stage {
@@ -224,6 +263,7 @@ impl<C: Choose> Agent<C> {
                     known.senders.remove(&contact);
                 }
                 self.note(Noted::Quota);
+                self.pump(contact, now);
             }
             // The relay's session is gone, the proxy is not: it is asked for another at once.
             Answer::Refused(SmpError::Proxy(ProxyError::NoSession)) => {
@@ -260,6 +300,9 @@ impl<C: Choose> Agent<C> {
     fn accepted(&mut self, contact: ContactNo, content: &Content, proxy: RouterNo, now: u64) {
         match content {
             Content::Message { number, .. } => {
+                if let Some(known) = self.contacts.get_mut(&contact) {
+                    known.sent = *number + 1;
+                }
                 self.output.push_back(Output::Accepted { contact, number: *number, proxy });
                 self.left_to_host(contact, *number, proxy);
             }

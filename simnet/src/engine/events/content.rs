@@ -1,6 +1,6 @@
 //! What messages carry in this engine: the content in a few bytes, in a body that stands for one of the real length.
 
-use sxlab_protocol::agent::{Address, Content, Grouped, RouterNo};
+use sxlab_protocol::agent::{Address, Content, Grouped, Rotation, RouterNo};
 use sxlab_protocol::smp::envelope::{CONFIRMATION_SIZE, MESSAGE_SIZE};
 use sxlab_protocol::smp::semantic::{stand_in, stands_for};
 use sxlab_protocol::wire::EntityId;
@@ -31,6 +31,14 @@ pub(super) fn seal(content: &Content) -> Vec<u8> {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         Content::Continue => bytes.push(b'C'),
+        Content::Rotation(what) => {
+            let (tag, number, address) = what.parts();
+            bytes.extend_from_slice(&[b'Q', tag]);
+            for number in [Some(number), address.map(|address| address.router.0)].into_iter().flatten() {
+                bytes.extend_from_slice(&number.to_be_bytes());
+            }
+            bytes.extend_from_slice(address.map_or(&[], |address| address.sender.as_bytes()));
+        }
         Content::Group(what) => {
             let (tag, numbers, address) = what.parts();
             bytes.extend_from_slice(&[b'G', tag]);
@@ -65,6 +73,17 @@ pub(super) fn open(body: &[u8]) -> Option<Option<Content>> {
         b'M' => Content::Message { number: number(0)?, length: number(4)? },
         b'R' => Content::Receipt(number(0)?),
         b'C' => Content::Continue,
+        b'Q' => {
+            let tag = *rest.first()?;
+            let address = match Rotation::has_address(tag) {
+                true => Some(Address {
+                    router: RouterNo(number(5)?),
+                    sender: EntityId::new(rest.get(9..)?).ok()?,
+                }),
+                false => None,
+            };
+            Content::Rotation(Box::new(Rotation::of_parts(tag, number(1)?, address)?))
+        }
         b'G' => {
             let tag = *rest.first()?;
             let address = match Grouped::has_address(tag) {

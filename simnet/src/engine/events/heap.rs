@@ -22,6 +22,8 @@ pub(super) enum Event {
     Join(ConversationId, Box<Address>),
     /// A member is invited to its group: of all that are, the how many.
     JoinGroup(u32),
+    /// A queue moves to another router: of the plan's rotations, the how many.
+    Rotate(u32),
     /// A user's agent waited for this time.
     UserTimer(UserIdx),
     /// PINGs need not be sent any more if there is no partition.

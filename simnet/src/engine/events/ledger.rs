@@ -8,7 +8,9 @@ use sxlab_protocol::wire::EntityId;
 use crate::engine::Counts;
 use crate::network::{RouterIdx, UserIdx};
 use crate::population::{ConversationId, Population};
-use crate::truth::{AddressUse, Delivery, MessageKey, SentMessage, TrueConversation, TrueQueue, Truth};
+use crate::truth::{
+    AddressUse, Delivery, LaterQueue, MessageKey, SentMessage, TrueConversation, TrueQueue, Truth,
+};
 use crate::workload::{Plan, Send};
 
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub(super) struct Ledger {
     pub(super) established: usize,
     pub(super) counts: Counts,
     conversations: Vec<Sides>,
+    /// By conversation, and whether its inviter receives on them: the queues after the first, and how many are in use or were.
+    later: BTreeMap<(ConversationId, bool), (Vec<TrueQueue>, usize)>,
     addresses: BTreeMap<String, UserIdx>,
     sent: Vec<SentMessage>,
     accepted: usize,
@@ -101,7 +105,13 @@ impl Ledger {
         match told {
             Output::QueueMade { contact, address, recipient } => {
                 let Some((conversation, is_a)) = of(contact) else { return };
-                if let Some(direction) = self.direction(conversation, !is_a) {
+                let Some(direction) = self.direction(conversation, !is_a) else { return };
+                if direction.queue.is_some() {
+                    let (router, recipient_id, sender_id) =
+                        (RouterIdx(address.router.0), recipient, address.sender);
+                    let queue = TrueQueue { router, recipient_id, sender_id, proxies: Vec::new() };
+                    self.later.entry((conversation, is_a)).or_default().0.push(queue);
+                } else {
                     direction.queue = Some((RouterIdx(address.router.0), recipient, address.sender));
                 }
             }
@@ -147,10 +157,23 @@ impl Ledger {
             Noted::Proxy(contact, RouterNo(proxy)) => {
                 let conversation = population.conversation(ConversationId(contact.0));
                 let Some((id, is_a)) = conversation.map(|c| (c.id, c.a == user)) else { return };
-                let Some(direction) = self.direction(id, is_a) else { return };
-                if !direction.proxies.contains(&RouterIdx(proxy)) {
-                    direction.proxies.push(RouterIdx(proxy));
+                let later = self.later.get_mut(&(id, !is_a));
+                let later = later.and_then(|(later, used)| later.get_mut(used.checked_sub(1)?));
+                let proxies = match later {
+                    Some(queue) => &mut queue.proxies,
+                    None => {
+                        let Some(direction) = self.direction(id, is_a) else { return };
+                        &mut direction.proxies
+                    }
+                };
+                if !proxies.contains(&RouterIdx(proxy)) {
+                    proxies.push(RouterIdx(proxy));
                 }
+            }
+            Noted::Switched(contact) => {
+                let conversation = population.conversation(ConversationId(contact.0));
+                let Some((id, is_a)) = conversation.map(|c| (c.id, c.a == user)) else { return };
+                self.later.entry((id, !is_a)).or_default().1 += 1;
             }
             noted => self.counts.note(noted),
         }
@@ -176,10 +199,19 @@ impl Ledger {
         sent.sort_unstable();
         let truth = Truth {
             conversations: conversations.collect(),
+            later_queues: later_queues(self.later),
             addresses: addresses.map(|(address, user)| AddressUse { at_ns: 0, address, user }).collect(),
             sent,
             deliveries: self.deliveries,
         };
         (truth, self.counts)
     }
+}
+
+/// The truth's list.
+fn later_queues(later: BTreeMap<(ConversationId, bool), (Vec<TrueQueue>, usize)>) -> Vec<LaterQueue> {
+    let queues = later.into_iter().flat_map(|((conversation, to_a), (queues, _))| {
+        queues.into_iter().map(move |queue| LaterQueue { conversation, to_a, queue })
+    });
+    queues.collect()
 }

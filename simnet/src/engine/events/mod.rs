@@ -141,6 +141,7 @@ impl<'a> Simulation<'a> {
                 self.heap.push(begun + time, Event::JoinGroup(number));
             }
         }
+        self.rotate_next(begun, 0);
         let all = plan.population.conversations.len();
         self.drive(progress, Some(begun), all)?;
         if self.ledger.established < all {
@@ -269,6 +270,16 @@ impl<'a> Simulation<'a> {
                 self.with_agent(conversation.a, |agent, now| agent.invite(contact, now));
             }
             Event::Join(conversation, address) => self.join(conversation, *address),
+            Event::Rotate(number) => {
+                let Some(rotation) = self.plan.rotations.get(number as usize) else { return };
+                let Some(conversation) = self.plan.population.conversation(rotation.conversation) else {
+                    return;
+                };
+                let (_, user) = conversation.ends(!rotation.to_a);
+                let contact = ContactNo(rotation.conversation.0);
+                self.rotate_next(self.now - rotation.at_ns, number + 1);
+                self.with_agent(user, |agent, now| agent.rotate(contact, now));
+            }
             Event::JoinGroup(number) => {
                 let Some(joining) = self.joinings.get(number as usize).cloned() else { return };
                 let Joining { group, owner, via, contact, pairs, .. } = joining;
@@ -279,6 +290,13 @@ impl<'a> Simulation<'a> {
             Event::Quiet if self.cut.is_empty() => self.send_pings(false),
             Event::Quiet => {}
             Event::Network(connection, what) => self.arrive(connection, what),
+        }
+    }
+
+    /// Has the next queue move when it is time, where sending began at `begun`.
+    fn rotate_next(&mut self, begun: u64, number: u32) {
+        if let Some(rotation) = self.plan.rotations.get(number as usize) {
+            self.heap.push(begun + rotation.at_ns, Event::Rotate(number));
         }
     }
 

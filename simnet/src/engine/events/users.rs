@@ -162,6 +162,8 @@ impl Simulation<'_> {
             }
             Request::Subscribe(queue) => (queue, SIGNATURE, Command::Sub),
             Request::Acknowledge(queue, id) => (queue, SIGNATURE, Command::Ack(id)),
+            Request::Key(queue) => (queue, SIGNATURE, Command::Key(AuthPublicKey::X25519(key))),
+            Request::Delete(queue) => (queue, SIGNATURE, Command::Del),
             Request::Ping => (EntityId::EMPTY, 0, Command::Ping),
             Request::Relay(router) => {
                 let address = self.routers.get(router.0 as usize).map(|site| site.address.clone());

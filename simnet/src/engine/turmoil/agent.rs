@@ -7,8 +7,8 @@ use std::rc::Rc;
 use sxlab_node::client::{Event, Session, SessionError};
 use sxlab_node::world::World;
 use sxlab_protocol::agent::{
-    Agent, AgentConfig, Answer, ContactNo, Content, Delivery, Grouped, LinkNo, Noted, Output, Request,
-    RequestNo, RouterNo,
+    Address, Agent, AgentConfig, Answer, ContactNo, Content, Delivery, Grouped, LinkNo, Noted, Output,
+    Request, RequestNo, RouterNo,
 };
 use sxlab_protocol::smp::command::{Command, MsgFlags};
 use sxlab_protocol::smp::forward::Relay;
@@ -27,7 +27,7 @@ use crate::network::{Place, RouterIdx, UserIdx};
 use crate::population::{Conversation, ConversationId};
 use crate::seed::below;
 use crate::truth::MessageKey;
-use crate::workload::Send;
+use crate::workload::{Rotation, Send};
 
 /// A user's client. Clones are the same client.
 #[derive(Clone)]
@@ -96,6 +96,13 @@ impl Client {
             }
             false
         });
+        for rotation in &self.inner.shared.plan.rotations {
+            let known = population.conversation(rotation.conversation);
+            if known.is_some_and(|known| known.ends(!rotation.to_a).1 == self.inner.user) {
+                let (client, rotation) = (self.clone(), *rotation);
+                self.inner.world.spawn(async move { client.rotate(rotation).await });
+            }
+        }
         self.start_groups(to_groups.into_values().collect());
         for conversation in population.contacts() {
             for is_a in [true, false] {
@@ -123,6 +130,12 @@ impl Client {
             let client = self.clone();
             self.inner.world.spawn(async move { client.talk(messages).await });
         }
+    }
+
+    async fn rotate(&self, rotation: Rotation) {
+        let Some(begun) = self.inner.shared.sending_begun().await else { return };
+        self.inner.world.sleep((begun + rotation.at_ns).saturating_sub(elapsed())).await;
+        self.act(|agent, now| agent.rotate(ContactNo(rotation.conversation.0), now));
     }
 
     async fn invite_to_groups(&self, joinings: Vec<Joining>) {
@@ -290,6 +303,10 @@ impl Client {
                 let from_a = self.key(contact, true, 0).from_a;
                 shared.proxy_used(ConversationId(contact.0), from_a, RouterIdx(proxy.0));
             }
+            Noted::Switched(contact) => {
+                let from_a = self.key(contact, true, 0).from_a;
+                shared.queue_switched(ConversationId(contact.0), from_a);
+            }
             noted => shared.count(|counts| counts.note(noted)),
         }
     }
@@ -414,6 +431,17 @@ impl Client {
                     _ => Ok(Answer::Done),
                 }
             }
+            Request::Key(queue) => {
+                let key = vault.borrow().recipient_key(&queue);
+                let senders = vault.borrow().key_of_sender(&queue).ok_or(SessionError::Unexpected)?;
+                session.request(queue, &Command::Key(senders), key.as_ref()).await?;
+                Ok(Answer::Done)
+            }
+            Request::Delete(queue) => {
+                let key = vault.borrow().recipient_key(&queue);
+                session.request(queue, &Command::Del, key.as_ref()).await?;
+                Ok(Answer::Done)
+            }
             Request::Ping => {
                 session.request(EntityId::EMPTY, &Command::Ping, None).await?;
                 Ok(Answer::Done)
@@ -455,10 +483,9 @@ impl Client {
             Content::Message { number, length } => {
                 (None, self.inner.shared.body(self.key(contact, true, *number), *length))
             }
+            Content::Rotation(what) => (what.parts().2.and_then(|address| self.known(address)), Vec::new()),
             Content::Group(what) => {
-                let (_, _, address) = what.parts();
-                let own = address.and_then(|address| self.inner.own.borrow().get(&address.sender).cloned());
-                let address = own.or_else(|| self.inner.vault.borrow().learnt(address?));
+                let address = what.parts().2.and_then(|address| self.known(address));
                 let text = match **what {
                     Grouped::Forward(pair, number, length) => self.passed_on(contact, pair, number, length),
                     _ => Vec::new(),
@@ -467,6 +494,12 @@ impl Client {
             }
             _ => (None, Vec::new()),
         }
+    }
+
+    /// An address of the user's own, or one that the user was told.
+    fn known(&self, address: &Address) -> Option<QueueAddress> {
+        let own = self.inner.own.borrow().get(&address.sender).cloned();
+        own.or_else(|| self.inner.vault.borrow().learnt(address))
     }
 
     /// The text of a message that a group's host passes on: what its sender would have sent to that member itself.

@@ -20,7 +20,9 @@ use crate::population::{Conversation, ConversationId};
 use crate::scenario::Scenario;
 use crate::seed::Streams;
 use crate::selection::{Policy, UserRouters, single_router};
-use crate::truth::{AddressUse, Delivery, MessageKey, SentMessage, TrueConversation, TrueQueue, Truth};
+use crate::truth::{
+    AddressUse, Delivery, LaterQueue, MessageKey, SentMessage, TrueConversation, TrueQueue, Truth,
+};
 use crate::workload::Plan;
 
 pub(super) struct Shared {
@@ -53,6 +55,7 @@ struct Invitation {
 #[derive(Default)]
 struct Written {
     conversations: Vec<(Option<TrueQueue>, Option<TrueQueue>)>,
+    later: BTreeMap<(ConversationId, bool), (Vec<TrueQueue>, usize)>,
     sent: BTreeMap<MessageKey, SentMessage>,
     deliveries: Vec<Delivery>,
     addresses: BTreeMap<String, UserIdx>,
@@ -271,19 +274,33 @@ impl Shared {
         sender_id: EntityId,
     ) {
         let queue = TrueQueue { router, recipient_id, sender_id, proxies: Vec::new() };
-        if let Some((to_a, to_b)) = self.written.borrow_mut().conversations.get_mut(conversation.id.index()) {
-            *(if for_a { to_a } else { to_b }) = Some(queue);
+        let Written { conversations, later, .. } = &mut *self.written.borrow_mut();
+        if let Some((to_a, to_b)) = conversations.get_mut(conversation.id.index()) {
+            let place = if for_a { to_a } else { to_b };
+            if place.is_some() {
+                later.entry((conversation.id, for_a)).or_default().0.push(queue);
+            } else {
+                *place = Some(queue);
+            }
         }
     }
 
     pub(super) fn proxy_used(&self, conversation: ConversationId, from_a: bool, proxy: RouterIdx) {
         let mut written = self.written.borrow_mut();
-        let Some((to_a, to_b)) = written.conversations.get_mut(conversation.index()) else { return };
-        if let Some(queue) = if from_a { to_b } else { to_a }
+        let Written { conversations, later, .. } = &mut *written;
+        let Some((to_a, to_b)) = conversations.get_mut(conversation.index()) else { return };
+        let later = later.get_mut(&(conversation, !from_a));
+        let later = later.and_then(|(later, used)| later.get_mut(used.checked_sub(1)?));
+        if let Some(queue) = later.or(if from_a { to_b.as_mut() } else { to_a.as_mut() })
             && !queue.proxies.contains(&proxy)
         {
             queue.proxies.push(proxy);
         }
+    }
+
+    /// A conversation's sender sends to the next queue from now on.
+    pub(super) fn queue_switched(&self, conversation: ConversationId, from_a: bool) {
+        self.written.borrow_mut().later.entry((conversation, !from_a)).or_default().1 += 1;
     }
 
     /// One of a conversation's sides can send.
@@ -347,8 +364,12 @@ impl Shared {
                 to_b: to_b.unwrap_or_else(none),
             })
             .collect();
+        let later = written.later.into_iter().flat_map(|((conversation, to_a), (queues, _))| {
+            queues.into_iter().map(move |queue| LaterQueue { conversation, to_a, queue })
+        });
         let truth = Truth {
             conversations,
+            later_queues: later.collect(),
             addresses: written
                 .addresses
                 .into_iter()

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha20Rng;
-use sxlab_protocol::agent::{Address, ContactNo, Content, Grouped, RouterNo};
+use sxlab_protocol::agent::{Address, ContactNo, Content, Grouped, Rotation, RouterNo};
 use sxlab_protocol::crypto::boxes::random_nonce;
-use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, SharedSecret, X25519Public, X25519Secret};
+use sxlab_protocol::crypto::keys::{
+    AuthPublicKey, AuthSecretKey, KeyType, SharedSecret, X25519Public, X25519Secret,
+};
 use sxlab_protocol::smp::command::NewQueue;
 use sxlab_protocol::smp::envelope::{ClientMessage, Envelope, MessageBody};
 use sxlab_protocol::smp::response::QueueIds;
@@ -42,8 +44,11 @@ impl NewKeys {
 
 /// A queue that the user receives on.
 struct Inbox {
-    /// From whom, once the agent said so.
+    /// From whom, and the sender id, once the agent said so.
     contact: Option<ContactNo>,
+    sender: Option<EntityId>,
+    /// The sender's key, if it came in a rotation.
+    sender_key: Option<AuthPublicKey>,
     /// Authorizes the recipient's commands.
     key: AuthSecretKey,
     /// Between the user and the router.
@@ -91,6 +96,8 @@ impl Vault {
     pub(super) fn queue_made(&mut self, ids: &QueueIds, keys: NewKeys) {
         let inbox = Inbox {
             contact: None,
+            sender: None,
+            sender_key: None,
             key: keys.key,
             router_secret: keys.dh.dh(&ids.dh_key),
             end_key: keys.end,
@@ -109,6 +116,7 @@ impl Vault {
     ) -> Option<QueueAddress> {
         let inbox = self.inboxes.get_mut(recipient)?;
         inbox.contact = Some(contact);
+        inbox.sender = Some(sender.clone());
         Some(QueueAddress {
             router,
             sender_id: sender,
@@ -128,6 +136,11 @@ impl Vault {
         let sender = address.sender_id.clone();
         self.addresses.insert((router, sender.clone()), address);
         Address { router, sender }
+    }
+
+    /// The key by which a sender wants the user's queue secured.
+    pub(super) fn key_of_sender(&self, recipient: &EntityId) -> Option<AuthPublicKey> {
+        self.inboxes.get(recipient).and_then(|inbox| inbox.sender_key)
     }
 
     /// A contact's queue as its address said.
@@ -163,9 +176,24 @@ impl Vault {
         text: &[u8],
     ) -> Option<Vec<u8>> {
         let nonce = random_nonce(&mut self.rng);
+        let rotation = match content {
+            Content::Rotation(what) => Some(what.as_ref()),
+            _ => None,
+        };
+        let keys = match rotation {
+            Some(Rotation::Key(next)) => {
+                let outbox = self.outbox(next)?;
+                let mut keys = Vec::new();
+                outbox.key.public().put(&mut keys);
+                outbox.end_public.put(&mut keys);
+                keys
+            }
+            _ => Vec::new(),
+        };
         let outbox = self.outbox(to)?;
         let key = content.is_confirmation().then_some(outbox.end_public);
-        let message = ClientMessage { sender_key: None, body: encode(content, reply, text)? };
+        let mut message = ClientMessage { sender_key: None, body: encode(content, reply, text)? };
+        message.body.extend_from_slice(&keys);
         let envelope = Envelope::seal(CLIENT_VERSIONS.max, key, &outbox.end_secret, nonce, &message).ok()?;
         Some(envelope.encode())
     }
@@ -205,6 +233,33 @@ impl Vault {
             }
             b'R' => (Content::Receipt(reader.u32().ok()?), Vec::new()),
             b'C' => (Content::Continue, Vec::new()),
+            b'Q' => {
+                let (tag, number) = (reader.u8().ok()?, reader.u32().ok()?);
+                let address = match Rotation::has_address(tag) {
+                    true => Some(QueueAddress::read(&mut reader).ok()?),
+                    false => None,
+                };
+                let of = match &address {
+                    Some(address) => {
+                        Some(Address { router: router(&address.router)?, sender: address.sender_id.clone() })
+                    }
+                    None => None,
+                };
+                let what = Rotation::of_parts(tag, number, of)?;
+                match (&what, address) {
+                    (Rotation::Add(to), Some(address)) => drop(self.learn(to.router, address)),
+                    (Rotation::Key(to), _) => {
+                        let (key, end) =
+                            (AuthPublicKey::read(&mut reader).ok()?, X25519Public::read(&mut reader).ok()?);
+                        let mut inboxes = self.inboxes.values_mut();
+                        let inbox = inboxes.find(|inbox| inbox.sender.as_ref() == Some(&to.sender))?;
+                        inbox.sender_key = Some(key);
+                        inbox.end_secret = Some(inbox.end_key.dh(&end));
+                    }
+                    _ => {}
+                }
+                (Content::Rotation(Box::new(what)), Vec::new())
+            }
             b'G' => {
                 let tag = reader.u8().ok()?;
                 let numbers = [reader.u32().ok()?, reader.u32().ok()?, reader.u32().ok()?];
@@ -243,6 +298,14 @@ fn encode(content: &Content, reply: Option<&QueueAddress>, text: &[u8]) -> Optio
             out.extend_from_slice(&number.to_be_bytes());
         }
         Content::Continue => out.push(b'C'),
+        Content::Rotation(what) => {
+            let (tag, number, address) = what.parts();
+            out.extend_from_slice(&[b'Q', tag]);
+            out.extend_from_slice(&number.to_be_bytes());
+            if address.is_some() {
+                reply?.put(&mut out).ok()?;
+            }
+        }
         Content::Group(what) => {
             let (tag, numbers, address) = what.parts();
             out.extend_from_slice(&[b'G', tag]);

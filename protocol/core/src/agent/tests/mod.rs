@@ -6,6 +6,7 @@
 
 mod groups;
 mod offline;
+mod rotation;
 mod sending;
 mod sessions;
 mod setting_up;
@@ -33,6 +34,10 @@ pub(super) struct InOrder {
 impl Choose for InOrder {
     fn storage(&mut self, _: ContactNo, used: Option<RouterNo>) -> Option<RouterNo> {
         self.storage.iter().map(|number| RouterNo(*number)).find(|router| Some(*router) != used)
+    }
+
+    fn next_storage(&mut self, _: ContactNo, used: &[RouterNo]) -> Option<RouterNo> {
+        self.storage.iter().map(|number| RouterNo(*number)).find(|router| !used.contains(router))
     }
 
     fn proxy(&mut self, _: RouterNo, _: Option<ContactNo>) -> Option<RouterNo> {
@@ -100,6 +105,7 @@ pub(super) struct Net {
     links: BTreeMap<(usize, LinkNo), u32>,
     /// By number: its recipient id is this number, its sender id the same plus 128.
     queues: BTreeMap<u32, Queue>,
+    made: u32,
     secured: BTreeSet<u32>,
     messages: u64,
 }
@@ -141,6 +147,7 @@ impl Net {
             order: 0,
             links: BTreeMap::new(),
             queues: BTreeMap::new(),
+            made: 0,
             secured: BTreeSet::new(),
             messages: 0,
         }
@@ -335,7 +342,8 @@ impl Net {
     fn answer(&mut self, from: (usize, LinkNo), router: u32, request: Request) -> Answer {
         match request {
             Request::New => {
-                let number = u32::try_from(self.queues.len()).unwrap() + 1;
+                self.made += 1;
+                let number = self.made;
                 self.queues.insert(number, Queue { router, subscriber: Some(from), ..Queue::default() });
                 Answer::Made { recipient: recipient(number), sender: sender(number) }
             }
@@ -353,7 +361,9 @@ impl Net {
                 Answer::Done
             }
             Request::Acknowledge(queue, id) => {
-                let known = self.queues.get_mut(&number(&queue)).unwrap();
+                let Some(known) = self.queues.get_mut(&number(&queue)) else {
+                    return Answer::Refused(SmpError::Auth);
+                };
                 if known.delivered && known.waiting.front().is_some_and(|(first, _)| *first == id) {
                     known.waiting.pop_front();
                     known.delivered = false;
@@ -366,6 +376,13 @@ impl Net {
                 self.deliver(number(&queue)).map_or(Answer::Done, Answer::Next)
             }
             Request::Ping => Answer::Done,
+            Request::Key(queue) => {
+                self.secured.insert(number(&queue));
+                Answer::Done
+            }
+            Request::Delete(queue) => {
+                self.queues.remove(&number(&queue)).map_or(Answer::Refused(SmpError::Auth), |_| Answer::Done)
+            }
             Request::Relay(to) if self.unreachable.contains(&to.0) => {
                 Answer::Refused(SmpError::Proxy(ProxyError::NoSession))
             }
@@ -381,7 +398,9 @@ impl Net {
                 }
                 self.messages += 1;
                 let id = MsgId::new(&self.messages.to_be_bytes()).unwrap();
-                let known = self.queues.get_mut(&queue).unwrap();
+                let Some(known) = self.queues.get_mut(&queue) else {
+                    return Answer::Refused(SmpError::Auth);
+                };
                 if known.full || known.waiting.len() >= self.quota {
                     known.full = true;
                     return Answer::Refused(SmpError::Quota);
@@ -415,12 +434,20 @@ fn text(request: &Request) -> String {
         Request::Subscribe(_) => "SUB".to_owned(),
         Request::Acknowledge(..) => "ACK".to_owned(),
         Request::Ping => "PING".to_owned(),
+        Request::Key(_) => "KEY".to_owned(),
+        Request::Delete(_) => "DEL".to_owned(),
         Request::Relay(to) => format!("PRXY r{}", to.0),
         Request::Secure { to, .. } => format!("SKEY r{}", to.router.0),
         Request::Send { to, content, .. } => {
             let content = match content {
                 Content::Join(_) => "Join".to_owned(),
                 Content::Message { number, .. } => format!("Message {number}"),
+                Content::Rotation(what) => match **what {
+                    Rotation::Add(_) => "Add".to_owned(),
+                    Rotation::Key(_) => "Key".to_owned(),
+                    Rotation::Use(_) => "Use".to_owned(),
+                    Rotation::Test(number) => format!("Test {number}"),
+                },
                 content => format!("{content:?}"),
             };
             format!("SEND r{} {content}", to.router.0)
