@@ -176,6 +176,12 @@ impl<'a> Evaluator<'a> {
                     .to_owned(),
             );
         }
+        if self.scenario.client.tor_millionths > 0 {
+            self.evaluation.remarks.push(
+                "Some users' addresses are hidden by Tor in this scenario, so there is no closed form for it: shares are counted, not compared."
+                    .to_owned(),
+            );
+        }
         self.evaluation
     }
 }
@@ -218,10 +224,11 @@ pub fn sets(scenario: &Scenario) -> Vec<Set> {
     colluding.chain(held).collect()
 }
 
-/// The scenario's routers as all users list them; nothing where users' lists differ.
+/// The scenario's routers as all users list them; nothing where users' lists differ, or some users' addresses are not seen.
 fn rows(scenario: &Scenario) -> Option<Vec<RouterRow>> {
     let network = &scenario.network;
-    network.user_added.is_empty().then(|| {
+    let comparable = network.user_added.is_empty() && scenario.client.tor_millionths == 0;
+    comparable.then(|| {
         network
             .iter()
             .map(|(index, router)| RouterRow {

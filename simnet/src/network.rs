@@ -124,6 +124,8 @@ pub enum Place {
     Region(RegionIdx),
     /// A router's host.
     Router(RouterIdx),
+    /// The host that carries the clients of a region's users who reach routers through Tor: partitions of the region leave them alone.
+    Tor(RegionIdx),
 }
 
 impl Network {

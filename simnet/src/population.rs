@@ -9,10 +9,13 @@ use rand_core::Rng;
 use crate::degrees;
 use crate::graph::{Pair, configuration, random, ring};
 use crate::groups::Group;
-use crate::network::{RegionIdx, Router, RouterIdx, UserIdx};
+use crate::network::{Place, RegionIdx, Router, RouterIdx, UserIdx};
 use crate::scenario::{Graph, Scenario};
 use crate::seed::{Streams, below, choose};
 use crate::selection::{ListedRouter, UserRouters};
+
+/// The address that routers see of everybody who reaches them through Tor.
+pub const TOR: &str = "tor";
 
 /// A conversation's position in [`Population::conversations`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +35,8 @@ pub struct User {
     pub name: String,
     /// The region whose host carries the user's client.
     pub region: RegionIdx,
+    /// Whether it reaches routers through Tor.
+    pub tor: bool,
     /// The routers that the user's client picks from. Under the policy "single" every user has
     /// [`UserRouters::single`] in their place.
     pub routers: UserRouters,
@@ -64,6 +69,22 @@ pub struct Population {
     pub conversations: Vec<Conversation>,
     /// The groups.
     pub groups: Vec<Group>,
+}
+
+impl User {
+    /// The host that carries the user's client.
+    pub(crate) fn place(&self) -> Place {
+        if self.tor { Place::Tor(self.region) } else { Place::Region(self.region) }
+    }
+
+    /// The network address that routers see of the user with this number: through Tor the same of all.
+    pub(crate) fn address(&self, number: UserIdx) -> String {
+        if self.tor {
+            return TOR.to_owned();
+        }
+        let [_, high, middle, low] = number.0.to_be_bytes();
+        format!("10.{high}.{middle}.{low}")
+    }
 }
 
 impl Population {
@@ -99,6 +120,7 @@ impl Population {
                     1 => RegionIdx(0),
                     _ => region(scenario, &mut streams.stream(&format!("user/{i}/region"))),
                 },
+                tor: uses_tor(scenario, streams, i),
                 routers: match shared.get(&added) {
                     Some(routers) => routers.clone(),
                     None => {
@@ -173,6 +195,14 @@ fn lists(scenario: &Scenario, added: &[usize]) -> UserRouters {
     UserRouters {
         storage: of_role(|router| router.roles.storage),
         proxy: of_role(|router| router.roles.proxy),
+    }
+}
+
+/// Whether a user reaches routers through Tor.
+fn uses_tor(scenario: &Scenario, streams: &Streams, user: usize) -> bool {
+    match scenario.client.tor_millionths {
+        0 => false,
+        share => below(&mut streams.stream(&format!("user/{user}/tor")), 1_000_000) < u64::from(share),
     }
 }
 

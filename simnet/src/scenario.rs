@@ -92,11 +92,21 @@ pub struct Latency {
     pub default_ns: u64,
     /// Between two places, in both directions, with the smaller place first; each pair at most once, ordered.
     pub between: Vec<(Place, Place, u64)>,
+    /// What Tor adds to that between a region and a router.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub tor_ns: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Latency {
     /// The one-way latency between two places, the same in both directions.
     pub fn ns(&self, a: Place, b: Place) -> u64 {
+        if let (Place::Tor(region), other) | (other, Place::Tor(region)) = (a, b) {
+            return self.ns(Place::Region(region), other).saturating_add(self.tor_ns);
+        }
         let pair = (a.min(b), a.max(b));
         self.between
             .binary_search_by_key(&pair, |&(a, b, _)| (a, b))

@@ -8,7 +8,9 @@ use std::path::Path;
 
 use sxlab_protocol::observe::{Seen, SessionNo, Sight};
 use sxlab_simnet::engine::{Engine, Outcome, run};
+use sxlab_simnet::network::{Place, RegionIdx, RouterIdx};
 use sxlab_simnet::observe::{Sighting, VantageId};
+use sxlab_simnet::population::{TOR, User};
 use sxlab_simnet::scenario::{Overrides, Scenario};
 use sxlab_simnet::seed::Streams;
 use sxlab_simnet::selection::Policy;
@@ -243,6 +245,70 @@ fn with_groups() {
     }
     assert_eq!(turmoil.counts.forwarded, events.counts.forwarded);
     assert_eq!(turmoil.counts.history, events.counts.history);
+}
+
+/// Most users reach routers through Tor, with proxies and without: routers see none of their addresses, and what they send
+/// or receive takes Tor's time. Links have different latencies, as below, and there are no receipts: where who sends without a
+/// proxy is as far from the router as who receives, what is sent right after something else comes in the tick of its ACK.
+#[test]
+fn over_tor() {
+    for proxied in [true, false] {
+        let more = format!(
+            "[client]\nreceipts = false\ntor = 0.75\ntor_latency = \"250ms\"\ntor_proxy = {proxied}\n{}",
+            uneven()
+        );
+        let scenario = scenario(&more);
+        let (region, router) = (RegionIdx(0), Place::Router(RouterIdx(0)));
+        let [tor, plain] =
+            [Place::Tor(region), Place::Region(region)].map(|user| scenario.latency.ns(user, router));
+        assert_eq!(tor - plain, 250_000_000);
+        let users = Plan::new(&scenario, &Streams::new(scenario.seed)).unwrap().population.users;
+        for outcome in agree(&scenario, 3) {
+            let truth = &outcome.truth;
+            assert_eq!(truth.addresses.len(), users.iter().filter(|user| !user.tor).count());
+            assert!(truth.addresses.iter().all(|used| !users[used.user.index()].tor && used.address != TOR));
+            let known =
+                |with: &str| truth.addresses.iter().any(|used| format!("from {}", used.address) == with);
+            let tor = format!("from {TOR}");
+            let (mut direct, mut forwarded) = (0, 0);
+            for ((_, with, _), seen) in sessions(&outcome) {
+                assert!(
+                    with == tor || known(&with) || with.contains("north") || with.contains("south"),
+                    "{with}"
+                );
+                let count = |what: &str| seen.iter().filter(|(_, text)| text.starts_with(what)).count();
+                direct += count("received Send Session");
+                forwarded += if with == tor { count("received Pfwd") } else { 0 };
+                assert!(with == tor || count("received Send Session") == 0, "{with}");
+            }
+            assert_eq!((direct > 0, forwarded > 0), (!proxied, proxied));
+            let proxies: BTreeMap<_, _> =
+                truth.sent.iter().map(|sent| (sent.key, sent.proxy.unwrap())).collect();
+            let mut direct_ways = 0;
+            for delivery in &truth.deliveries {
+                let conversation = &truth.conversations[delivery.key.conversation.index()];
+                let router = conversation.queue(delivery.key.from_a).router;
+                let mut ends = [conversation.a, conversation.b].map(|user| place(&users[user.index()]));
+                if !delivery.key.from_a {
+                    ends.reverse();
+                }
+                let [from, to] = ends;
+                let proxy = proxies[&delivery.key];
+                direct_ways += usize::from(proxy == router);
+                assert!(proxy != router || matches!(from, Place::Tor(_)));
+                let ns = |a, b| if a == b { 0 } else { scenario.latency.ns(a, b) };
+                let (proxy, router) = (Place::Router(proxy), Place::Router(router));
+                let way = ns(from, proxy) + ns(proxy, router) + ns(router, to);
+                let took = delivery.received_at_ns - delivery.sent_at_ns;
+                assert!(took + 1_000_000 >= way, "{} took {took} ns, not {way}", delivery.key);
+            }
+            assert_eq!(direct_ways > 0, !proxied);
+        }
+    }
+}
+
+fn place(user: &User) -> Place {
+    if user.tor { Place::Tor(user.region) } else { Place::Region(user.region) }
 }
 
 /// Latencies that differ from link to link.

@@ -16,6 +16,9 @@ use crate::network::{OperatorIdx, Place};
 use crate::selection::Policy;
 use crate::units::{Duration, MILLISECOND, SECOND, format_duration};
 
+/// What Tor adds to a latency unless the file says so: an assumption.
+const TOR_NS: u64 = 300 * MILLISECOND;
+
 /// The most operators for which every set of them is evaluated unless the file names the sets.
 const ALL_SETS_UP_TO: usize = 4;
 
@@ -186,6 +189,11 @@ fn latency(checker: &Checker<'_>, file: &File, named: &Named, tick_ns: u64) -> R
         Some(default) => checker.positive_ticks("latency.default", default, tick_ns)?,
         None => (40 * MILLISECOND).next_multiple_of(tick_ns),
     };
+    let tor_ns = match &file.client.tor_latency {
+        _ if !super::client::has_tor(file) => 0,
+        Some(time) => checker.ticks("client.tor_latency", time, tick_ns)?,
+        None => TOR_NS.next_multiple_of(tick_ns),
+    };
     let mut between = BTreeMap::new();
     for entry in &file.latency.between {
         let ns = checker.positive_ticks("latency.between.time", &entry.time, tick_ns)?;
@@ -198,7 +206,8 @@ fn latency(checker: &Checker<'_>, file: &File, named: &Named, tick_ns: u64) -> R
             }
         }
     }
-    Ok(Latency { default_ns, between: between.into_iter().map(|((a, b), ns)| (a, b, ns)).collect() })
+    let between = between.into_iter().map(|((a, b), ns)| (a, b, ns)).collect();
+    Ok(Latency { default_ns, between, tor_ns })
 }
 
 /// Users reach one another through routers only, so a pair of regions has no link of its own.

@@ -1,10 +1,13 @@
 //! Checks `[client]`: what every user's agent does.
 
 use serde::Serialize;
+use serde_spanned::Spanned;
 use sxlab_protocol::agent::{AgentConfig, Isolation};
 
-use super::file::File;
+use super::check::millionths;
+use super::file::{File, Tor};
 use crate::input::{Checker, InputError};
+use crate::population::User;
 
 /// What every user's agent does, where it can be chosen; the defaults are the deployed one's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -26,10 +29,25 @@ pub struct Client {
     pub receipts: bool,
     /// Whether each contact has sessions of its own.
     pub session_per_contact: bool,
+    /// Millionths of the users that reach routers through Tor.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub tor_millionths: u32,
+    /// Whether these send without proxies.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tor_direct: bool,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Client {
-    /// The agent's configuration.
+    /// The configuration of a user's agent.
+    pub(crate) fn agent_of(&self, user: &User) -> AgentConfig {
+        AgentConfig { direct: user.tor && self.tor_direct, ..self.agent() }
+    }
+
+    /// The agents' configuration, but for what users differ in.
     pub(crate) fn agent(&self) -> AgentConfig {
         let deployed = AgentConfig::default();
         let mut config = AgentConfig {
@@ -92,5 +110,30 @@ pub(super) fn client(checker: &Checker<'_>, file: &File) -> Result<Client, Input
         retry_ns: positive("client.retry", &table.retry, deployed.fast.initial)?,
         receipts: table.receipts.unwrap_or(deployed.receipts),
         session_per_contact,
+        tor_millionths: tor(checker, file)?,
+        tor_direct: table.tor_proxy.as_ref().is_some_and(|proxy| !proxy.get_ref()),
     })
+}
+
+/// Whether some users reach routers through Tor.
+pub(super) fn has_tor(file: &File) -> bool {
+    match file.client.tor.as_ref().map(Spanned::get_ref) {
+        None | Some(Tor::Switch(false)) => false,
+        Some(Tor::Switch(true)) => true,
+        Some(Tor::Share(share)) => *share != 0.0,
+    }
+}
+
+/// How many do, in millionths.
+fn tor(checker: &Checker<'_>, file: &File) -> Result<u32, InputError> {
+    let table = &file.client;
+    let Some(tor) = table.tor.as_ref().filter(|_| has_tor(file)) else {
+        checker.absent("client.tor_latency", table.tor_latency.as_ref(), "nobody uses Tor, set `tor`")?;
+        checker.absent("client.tor_proxy", table.tor_proxy.as_ref(), "nobody uses Tor, set `tor`")?;
+        return Ok(0);
+    };
+    match tor.get_ref() {
+        Tor::Share(share) => millionths(checker, "client.tor", &Spanned::new(tor.span(), *share)),
+        Tor::Switch(_) => Ok(1_000_000),
+    }
 }

@@ -192,6 +192,17 @@ pub(super) struct Client {
     pub(super) retry: Option<Spanned<Duration>>,
     pub(super) receipts: Option<bool>,
     pub(super) sessions: Option<Spanned<String>>,
+    pub(super) tor: Option<Spanned<Tor>>,
+    pub(super) tor_latency: Option<Spanned<Duration>>,
+    pub(super) tor_proxy: Option<Spanned<bool>>,
+}
+
+/// `tor = true`, or `tor = 0.1`.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected true, false or a share of the users")]
+pub(super) enum Tor {
+    Switch(bool),
+    Share(f64),
 }
 
 /// `[router]`

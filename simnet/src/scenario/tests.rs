@@ -66,7 +66,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((scenario.duration_ns, scenario.tick_ns), (MINUTE, 10 * MILLISECOND));
     assert_eq!(scenario.policies, Policy::ALL);
     assert_eq!(scenario.regions, ["everywhere"]);
-    assert_eq!(scenario.latency, Latency { default_ns: 40 * MILLISECOND, between: vec![] });
+    assert_eq!(scenario.latency, Latency { default_ns: 40 * MILLISECOND, between: vec![], tor_ns: 0 });
     assert_eq!(scenario.users.graph, Graph::Random { conversations: 18 });
     assert_eq!(scenario.body, (16, 2000));
     assert_eq!(scenario.router, RouterLimits { queue_quota: 128, end_interval_ns: 15 * SECOND });
@@ -427,6 +427,22 @@ fn numbers_out_of_range_are_refused() {
             "test.toml:21: latency.default: 45ms is not a multiple of the tick, 10ms",
         ),
         (extended("[latency]\ndefault = \"0ms\"\n"), "test.toml:21: latency.default: must be longer than 0"),
+        (
+            extended("[client]\ntor = true\ntor_latency = \"45ms\"\n"),
+            "test.toml:22: client.tor_latency: 45ms is not a multiple of the tick, 10ms",
+        ),
+        (
+            extended("[client]\ntor = 1.5\n"),
+            "test.toml:21: client.tor: 1.5 is not a share between 0.000001 and 1",
+        ),
+        (
+            extended("[client]\ntor = \"yes\"\n"),
+            "test.toml:21: client.tor: expected true, false or a share of the users",
+        ),
+        (
+            extended("[client]\ntor = false\ntor_proxy = false\n"),
+            "test.toml:22: client.tor_proxy: nobody uses Tor, set `tor`",
+        ),
         (extended("[router]\nqueue_quota = 0\n"), "test.toml:21: router.queue_quota: must be at least 1"),
         (extended("[analysis]\nmargin = 1.0\n"), "test.toml:21: analysis.margin: 1 is not between 0 and 1"),
         (

@@ -143,6 +143,8 @@ pub struct AgentConfig {
     pub receipts: bool,
     /// Whom sessions are shared by.
     pub isolation: Isolation,
+    /// Whether it sends without proxies: on sessions of its own with the queues' routers.
+    pub direct: bool,
 }
 
 impl Default for AgentConfig {
@@ -161,6 +163,7 @@ impl Default for AgentConfig {
             subscriptions: 1350,
             receipts: true,
             isolation: Isolation::Profile,
+            direct: false,
         }
     }
 }
@@ -195,19 +198,19 @@ pub enum Request {
     Ping,
     /// PRXY: a session with this router behind the proxy.
     Relay(RouterNo),
-    /// SKEY, forwarded.
+    /// SKEY.
     Secure {
-        /// The session behind the proxy, as [`Answer::Relay`] named it.
-        relay: EntityId,
+        /// The session behind the proxy that forwards it, as [`Answer::Relay`] named it; none to the queue's router itself.
+        relay: Option<EntityId>,
         /// The queue.
         to: Address,
     },
-    /// SEND, forwarded.
+    /// SEND.
     Send {
         /// To whom.
         contact: ContactNo,
-        /// The session behind the proxy, as [`Answer::Relay`] named it.
-        relay: EntityId,
+        /// As of SKEY.
+        relay: Option<EntityId>,
         /// The queue.
         to: Address,
         /// What.
@@ -282,7 +285,7 @@ pub enum Output {
         contact: ContactNo,
         /// The message's number.
         number: u32,
-        /// The proxy that took it.
+        /// The proxy that took it; without one, the queue's router.
         proxy: RouterNo,
     },
     /// A message came, for the first time.

@@ -1,4 +1,5 @@
-//! What a contact is sent: one thing after the other, through the proxy of its queue's router.
+//! What a contact is sent: one thing after the other, through the proxy of its queue's router, or without one
+//! ([`super::AgentConfig::direct`]).
 
 use std::collections::VecDeque;
 
@@ -19,7 +20,7 @@ pub(super) struct Outbox {
     stage: Stage,
     fast: Attempts,
     slow: Attempts,
-    /// The proxy that was asked last.
+    /// The proxy that was asked last, or the queue's router itself.
     proxy: Option<RouterNo>,
     /// The queue that takes its place, once nothing is on its way.
     next: Option<Box<Address>>,
@@ -120,7 +121,7 @@ impl<C: Choose> Agent<C> {
     /// Sends what is first, if nothing is on its way and it need not wait.
     pub(super) fn pump(&mut self, contact: ContactNo, now: u64) {
         self.switch_if_asked(contact);
-        let (online, owner) = (self.online, self.owner(contact));
+        let (online, owner, direct) = (self.online, self.owner(contact), self.config.direct);
         let Some(outbox) = self.outbox(contact) else { return };
         let waits = match outbox.stage {
             Stage::Idle => false,
@@ -134,6 +135,7 @@ impl<C: Choose> Agent<C> {
         let destination = outbox.to.router;
         let before = outbox.proxy;
         let proxy = match self.proxies.get(&(destination, owner)) {
+            _ if direct => destination,
             Some(proxy) => *proxy,
             None => {
                 let Some(proxy) = self.choose.proxy(destination, owner) else {
@@ -143,7 +145,7 @@ impl<C: Choose> Agent<C> {
                 proxy
             }
         };
-        if before != Some(proxy) {
+        if before != Some(proxy) && !direct {
             self.note(Noted::Proxy(contact, proxy));
         }
         let Some(link) = self.link_with((proxy, owner), now) else { return };
@@ -159,23 +161,26 @@ impl<C: Choose> Agent<C> {
 
     /// Takes the first item as far as it goes over the proxy's session.
     pub(super) fn go_on(&mut self, contact: ContactNo, link: LinkNo, now: u64) {
+        let direct = self.config.direct;
         let Some(outbox) = self.outbox(contact) else { return };
         let (to, first) = (outbox.to.clone(), outbox.items.front().cloned());
         let Some(known) = self.links.get_mut(&link).filter(|known| known.open) else { return };
-        let (request, asked) = match (known.relays.get(&to.router), first) {
-            (Some(Relay::Open(relay)), Some(Item::Secure)) => {
-                (Request::Secure { relay: relay.clone(), to }, Asked::First(contact))
-            }
-            (Some(Relay::Open(relay)), Some(Item::Content(content))) => {
-                (Request::Send { contact, relay: relay.clone(), to, content }, Asked::First(contact))
-            }
-            (None, Some(_)) => {
+        let Some(first) = first else { return };
+        let relay = match known.relays.get(&to.router) {
+            _ if direct => None,
+            Some(Relay::Open(relay)) => Some(relay.clone()),
+            Some(Relay::Asked) => return,
+            None => {
                 known.relays.insert(to.router, Relay::Asked);
-                (Request::Relay(to.router), Asked::Relay(to.router))
+                let request = (Request::Relay(to.router), Asked::Relay(to.router));
+                return self.ask(link, vec![request], now);
             }
-            _ => return,
         };
-        self.ask(link, vec![(request, asked)], now);
+        let request = match first {
+            Item::Secure => Request::Secure { relay, to },
+            Item::Content(content) => Request::Send { contact, relay, to, content },
+        };
+        self.ask(link, vec![(request, Asked::First(contact))], now);
     }
 
     /// The contacts whose first item goes over this session to this destination.

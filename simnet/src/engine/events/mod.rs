@@ -96,10 +96,10 @@ impl<'a> Simulation<'a> {
             _ => None,
         };
         let single = single.map(|router| Rc::new(UserRouters::single(&scenario.network, router)));
-        let config = scenario.client.agent();
         let users = plan.population.users.iter().enumerate().map(|(number, user)| {
             let lists = single.clone().unwrap_or_else(|| Rc::new(user.routers.clone()));
-            User::new(UserIdx::from(number), user.region, config.clone(), policy, lists, streams)
+            let config = scenario.client.agent_of(user);
+            User::new(UserIdx::from(number), user.place(), config, policy, lists, streams)
         });
         Ok(Self {
             users: users.collect(),

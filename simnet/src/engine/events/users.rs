@@ -17,7 +17,7 @@ use super::connections::{Client, ConnectionNo};
 use super::content;
 use super::heap::Event;
 use crate::engine::picker::Picker;
-use crate::network::{Place, RegionIdx, RouterIdx, UserIdx};
+use crate::network::{Place, RouterIdx, UserIdx};
 use crate::population::ConversationId;
 use crate::seed::Streams;
 use crate::selection::{Policy, UserRouters};
@@ -30,7 +30,7 @@ const AUTHENTICATOR: u8 = 80;
 
 /// A user.
 pub(super) struct User {
-    region: RegionIdx,
+    place: Place,
     agent: Agent<Picker>,
     links: BTreeMap<LinkNo, ConnectionNo>,
     /// When its timer is set for.
@@ -40,18 +40,18 @@ pub(super) struct User {
 impl User {
     pub(super) fn new(
         user: UserIdx,
-        region: RegionIdx,
+        place: Place,
         config: AgentConfig,
         policy: Policy,
         lists: Rc<UserRouters>,
         streams: &Streams,
     ) -> Self {
         let agent = Agent::new(config, Picker::new(user, policy, lists, streams));
-        Self { region, agent, links: BTreeMap::new(), timer: None }
+        Self { place, agent, links: BTreeMap::new(), timer: None }
     }
 
     pub(super) fn place(&self) -> Place {
-        Place::Region(self.region)
+        self.place
     }
 }
 
@@ -60,11 +60,13 @@ impl Simulation<'_> {
         self.users.get_mut(user.index())
     }
 
-    /// The network address that routers see.
+    /// The network address that routers see. Tor's is nobody's own.
     pub(super) fn user_address(&mut self, user: UserIdx) -> String {
-        let [_, high, middle, low] = user.0.to_be_bytes();
-        let address = format!("10.{high}.{middle}.{low}");
-        self.ledger.address_used(&address, user);
+        let Some(known) = self.plan.population.user(user) else { return String::new() };
+        let address = known.address(user);
+        if !known.tor {
+            self.ledger.address_used(&address, user);
+        }
         address
     }
 
@@ -173,12 +175,12 @@ impl Simulation<'_> {
                 }
             }
             Request::Secure { relay, to } => {
-                return forwarded(key, corr, relay, to.sender, Command::SKey(AuthPublicKey::X25519(key)));
+                return to_sender(key, corr, relay, to.sender, Command::SKey(AuthPublicKey::X25519(key)));
             }
             Request::Send { relay, to, content, .. } => {
                 let body = content::seal(&content);
                 let flags = MsgFlags { notification: true };
-                return forwarded(key, corr, relay, to.sender, Command::Send { flags, body });
+                return to_sender(key, corr, relay, to.sender, Command::Send { flags, body });
             }
         };
         Asked { corr: corr.clone(), entity, authorization, command }
@@ -242,9 +244,16 @@ impl Simulation<'_> {
     }
 }
 
-/// PFWD with a command for the router behind the proxy.
-fn forwarded(key: X25519Public, corr: &CorrId, relay: EntityId, entity: EntityId, command: Command) -> Asked {
+/// A sender's command for a queue: to its router itself, or in PFWD for the router behind the proxy.
+fn to_sender(
+    key: X25519Public,
+    corr: &CorrId,
+    relay: Option<EntityId>,
+    entity: EntityId,
+    command: Command,
+) -> Asked {
     let inner = Asked { corr: corr.clone(), entity, authorization: AUTHENTICATOR, command };
+    let Some(relay) = relay else { return inner };
     let sealed = inner.inside(&LAYOUT).unwrap_or_default();
     let command = Command::Pfwd { version: MAX, key, sealed };
     Asked { corr: corr.clone(), entity: relay, authorization: 0, command }

@@ -10,6 +10,7 @@ use sxlab_protocol::agent::{
     Address, Agent, AgentConfig, Answer, ContactNo, Content, Delivery, Grouped, LinkNo, Noted, Output,
     Request, RequestNo, RouterNo,
 };
+use sxlab_protocol::crypto::keys::AuthSecretKey;
 use sxlab_protocol::smp::command::{Command, MsgFlags};
 use sxlab_protocol::smp::forward::Relay;
 use sxlab_protocol::smp::response::Response;
@@ -60,12 +61,13 @@ impl Client {
         let name = format!("user/{}", user.0);
         let address = shared.user_address(user);
         let lists = Rc::new(shared.routers_of(user));
+        let config = shared.plan.population.user(user).map(|user| shared.scenario.client.agent_of(user));
         let picker = Picker::new(user, shared.policy, lists, &shared.streams);
         let inner = Inner {
             user,
             world: SimWorld::new(Rc::clone(&shared), place, &name, &address),
             core: RefCell::new(Agent::new(
-                AgentConfig { count_pings: false, ..shared.scenario.client.agent() },
+                AgentConfig { count_pings: false, ..config.unwrap_or_default() },
                 picker,
             )),
             vault: RefCell::new(Vault::new(shared.streams.key_stream(&format!("{name}/keys")))),
@@ -459,9 +461,7 @@ impl Client {
             Request::Secure { relay, to } => {
                 let key = vault.borrow_mut().sender_key(&to).ok_or(SessionError::Unexpected)?;
                 let command = Command::SKey(key.public());
-                let relay = self.relay(link, &relay)?;
-                session.forward(&relay, to.sender, &command, Some(&key)).await?;
-                Ok(Answer::Done)
+                self.to_sender(link, session, relay, to.sender, &command, &key).await
             }
             Request::Send { contact, relay, to, content } => {
                 let (reply, text) = self.enclosed(contact, &content);
@@ -469,11 +469,31 @@ impl Client {
                 let key = vault.borrow_mut().sender_key(&to);
                 let (Some(body), Some(key)) = (body, key) else { return Err(SessionError::Unexpected) };
                 let command = Command::Send { flags: MsgFlags { notification: true }, body };
-                let relay = self.relay(link, &relay)?;
-                session.forward(&relay, to.sender, &command, Some(&key)).await?;
-                Ok(Answer::Done)
+                self.to_sender(link, session, relay, to.sender, &command, &key).await
             }
         }
+    }
+
+    /// A sender's command for a queue: forwarded, or to its router itself.
+    async fn to_sender(
+        &self,
+        link: LinkNo,
+        session: &Session<SimWorld>,
+        relay: Option<EntityId>,
+        queue: EntityId,
+        command: &Command,
+        key: &AuthSecretKey,
+    ) -> Result<Answer, SessionError> {
+        match relay {
+            Some(relay) => {
+                let relay = self.relay(link, &relay)?;
+                session.forward(&relay, queue, command, Some(key)).await?;
+            }
+            None => {
+                session.request(queue, command, Some(key)).await?;
+            }
+        }
+        Ok(Answer::Done)
     }
 
     /// What goes with a content: the address of the reply queue, or the message's text.

@@ -62,7 +62,11 @@ pub(super) fn run(
         add_router(&mut sim, &shared, router)?;
     }
     for region in 0..scenario.regions.len() {
-        add_region(&mut sim, &shared, RegionIdx::from(region));
+        let region = RegionIdx::from(region);
+        add_region(&mut sim, &shared, Place::Region(region));
+        if scenario.client.tor_millionths > 0 {
+            add_region(&mut sim, &shared, Place::Tor(region));
+        }
     }
     set_latencies(&sim, scenario);
     drive(&mut sim, &shared, scenario, progress)
@@ -72,12 +76,15 @@ fn host_of(scenario: &Scenario, place: Place) -> String {
     match place {
         Place::Router(router) => scenario.network.router(router).map_or_else(String::new, |r| r.name.clone()),
         Place::Region(region) => format!("region-{}", region.index()),
+        Place::Tor(region) => format!("tor-{}", region.index()),
     }
 }
 
 fn places(scenario: &Scenario) -> Vec<Place> {
     let routers = scenario.network.iter().map(|(router, _)| Place::Router(router));
-    routers.chain((0..scenario.regions.len()).map(|i| Place::Region(RegionIdx::from(i)))).collect()
+    let regions = || (0..scenario.regions.len()).map(RegionIdx::from);
+    let tor = regions().filter(|_| scenario.client.tor_millionths > 0).map(Place::Tor);
+    routers.chain(regions().map(Place::Region)).chain(tor).collect()
 }
 
 fn set_latencies(sim: &turmoil::Sim<'_>, scenario: &Scenario) {
@@ -139,15 +146,15 @@ fn start(
         .map_err(|error| error.to_string())
 }
 
-fn add_region(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, region: RegionIdx) {
-    let place = Place::Region(region);
+/// A host with the clients of the users there.
+fn add_region(sim: &mut turmoil::Sim<'_>, shared: &Rc<Shared>, place: Place) {
     let users: Vec<UserIdx> = shared
         .plan
         .population
         .users
         .iter()
         .enumerate()
-        .filter(|(_, user)| user.region == region)
+        .filter(|(_, user)| user.place() == place)
         .map(|(i, _)| UserIdx::from(i))
         .collect();
     let shared = Rc::clone(shared);

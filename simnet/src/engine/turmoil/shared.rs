@@ -14,7 +14,7 @@ use sxlab_protocol::wire::{EntityId, Host, QueueAddress, RouterAddress};
 use tokio::sync::{oneshot, watch};
 
 use super::super::{Counts, EPOCH_NS, EngineError, PORT};
-use crate::network::{Place, RouterIdx, UserIdx};
+use crate::network::{Place, RegionIdx, RouterIdx, UserIdx};
 use crate::observe::{LinkSight, Log, Vantage, VantageId, VantageKind};
 use crate::population::{Conversation, ConversationId};
 use crate::scenario::Scenario;
@@ -158,11 +158,13 @@ impl Shared {
         self.connections.borrow().get(&peer).cloned()
     }
 
-    /// A network address of the user's own.
+    /// The network address that routers see of a user. Tor's is nobody's own.
     pub(super) fn user_address(&self, user: UserIdx) -> String {
-        let [_, high, middle, low] = user.0.to_be_bytes();
-        let address = format!("10.{high}.{middle}.{low}");
-        self.written.borrow_mut().addresses.insert(address.clone(), user);
+        let Some(known) = self.plan.population.user(user) else { return String::new() };
+        let address = known.address(user);
+        if !known.tor {
+            self.written.borrow_mut().addresses.insert(address.clone(), user);
+        }
         address
     }
 
@@ -258,10 +260,15 @@ impl Shared {
         });
     }
 
-    fn place_name(&self, place: Place) -> &str {
+    fn place_name(&self, place: Place) -> String {
+        let region =
+            |region: RegionIdx| self.scenario.regions.get(region.index()).map_or("?", String::as_str);
         match place {
-            Place::Region(region) => self.scenario.regions.get(region.index()).map_or("?", String::as_str),
-            Place::Router(router) => self.scenario.network.router(router).map_or("?", |r| r.name.as_str()),
+            Place::Region(of) => region(of).to_owned(),
+            Place::Tor(of) => format!("{}, tor", region(of)),
+            Place::Router(router) => {
+                self.scenario.network.router(router).map_or("?", |r| r.name.as_str()).to_owned()
+            }
         }
     }
 

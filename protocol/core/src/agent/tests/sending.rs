@@ -16,6 +16,20 @@ fn messages_go_one_after_the_other_and_come_in_order() {
 }
 
 #[test]
+fn without_proxies_messages_go_on_sessions_with_the_queues_routers() {
+    let mut net = Net::connected(&AgentConfig { direct: true, ..AgentConfig::default() });
+    net.send(0, 0);
+    net.run_for(SECOND);
+    assert_eq!(net.received(1), [0]);
+    assert_eq!(net.count("0 r2 SEND r2 Message 0"), 1);
+    net.stop(2);
+    net.send(0, 1);
+    net.run_for(10 * SECOND);
+    assert_eq!(net.received(1), [0, 1], "again on another session");
+    assert_eq!((net.count("PRXY"), net.count("r3")), (0, 0));
+}
+
+#[test]
 fn a_message_whose_answer_was_lost_is_sent_again_and_recognised() {
     let mut net = Net::connected(&AgentConfig { receipts: false, ..AgentConfig::default() });
     net.fates.push(("Message 0", Fate::AnswerLost));
