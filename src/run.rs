@@ -230,6 +230,7 @@ fn report(args: &RunArgs, scenario: &Scenario) -> Outcome {
 /// What to say of a run that failed; the command that repeats it says nothing about a full disk.
 fn failure(policy: Policy, error: &EngineError, replay: &str) -> Failure {
     match error {
+        EngineError::OnlyEvents(_) => Failure::usage(error),
         EngineError::Log(error) => Failure::new(Exit::Failures, format_args!("{policy}: {error}")),
         error => Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})")),
     }

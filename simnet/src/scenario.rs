@@ -71,6 +71,9 @@ pub struct Scenario {
     /// When queues move to other routers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotate>,
+    /// How users come and go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub churn: Option<Churn>,
     /// Who sends when.
     pub workload: Workload,
     /// Bounds of a message's body, in bytes, both included; lengths are drawn uniformly.
@@ -86,7 +89,7 @@ pub struct Scenario {
 }
 
 /// One-way latencies, in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Latency {
     /// Between any two places not named below.
     pub default_ns: u64,
@@ -95,10 +98,37 @@ pub struct Latency {
     /// What Tor adds to that between a region and a router.
     #[serde(skip_serializing_if = "is_zero")]
     pub tor_ns: u64,
+    /// How much longer a segment takes at most: so much is drawn uniformly for each, which none overtakes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub jitter_ns: u64,
+    /// What each connection carries in each direction, in thousands of bits a second. 0: a block takes no time of its own.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bandwidth_kbit: u64,
 }
 
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+/// How users come and go while messages are sent: times of both kinds are drawn from exponential distributions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Churn {
+    /// The mean time online, in nanoseconds.
+    pub online_ns: u64,
+    /// The mean time offline, in nanoseconds.
+    pub offline_ns: u64,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+impl Scenario {
+    /// The first key that only the event engine knows, if there is one.
+    pub fn only_for_events(&self) -> Option<&'static str> {
+        let keys = [
+            (self.latency.jitter_ns > 0, "latency.jitter"),
+            (self.latency.bandwidth_kbit > 0, "latency.bandwidth_kbit"),
+            (self.churn.is_some(), "churn"),
+        ];
+        keys.into_iter().find(|(used, _)| *used).map(|(_, key)| key)
+    }
 }
 
 impl Latency {

@@ -150,6 +150,42 @@ fn pings_that_are_only_counted_are_as_many() {
     assert!((0.0..0.01).contains(&excess), "{} and {}", sent.counts.pings, counted.counts.pings);
 }
 
+fn latencies(outcome: &Outcome) -> Vec<u64> {
+    outcome.truth.deliveries.iter().map(|d| d.received_at_ns - d.sent_at_ns).collect()
+}
+
+/// Messages wait for who is offline, and all arrive; with jitter and a bandwidth they take longer.
+#[test]
+fn users_come_and_go_over_links_that_vary() {
+    let run = |more: &str| {
+        outcome(Engine::Events, &network_for("30m", more), Policy::DifferentOperator, 1).unwrap()
+    };
+    let still = run("");
+    let churned = run("[churn]\nonline = \"5m\"\noffline = \"5m\"");
+    assert_eq!(churned.truth.deliveries.len(), 60);
+    assert!(churned.counts.offline > 10, "{}", churned.counts.offline);
+    let waited =
+        |outcome: &Outcome| latencies(outcome).iter().filter(|latency| **latency > 10_000_000_000).count();
+    assert_eq!(waited(&still), 0);
+    // A recipient is away half of the time, and so is a sender.
+    assert!((20..60).contains(&waited(&churned)), "{}", waited(&churned));
+    let varied = run("[latency]\njitter = \"30ms\"\nbandwidth_kbit = 2000");
+    // To the proxy, to the queue, to the recipient: three blocks of 65.6 ms each beside the latencies.
+    let least = |outcome: &Outcome| *latencies(outcome).iter().min().unwrap();
+    assert!(least(&varied) >= least(&still) + 3 * 65_624_000);
+    assert_eq!(
+        run("[latency]\njitter = \"30ms\"").trace_hash(),
+        run("[latency]\njitter = \"30ms\"").trace_hash()
+    );
+}
+
+#[test]
+fn turmoil_refuses_what_only_the_event_engine_knows() {
+    let scenario = network("[latency]\njitter = \"30ms\"");
+    let refused = outcome(Engine::Turmoil, &scenario, Policy::DifferentOperator, 1).unwrap_err();
+    assert_eq!(refused.to_string(), "latency.jitter: only the engine events knows this");
+}
+
 /// Nobody notices a connection that lost something unless PINGs are sent.
 #[test]
 fn pings_are_sent_while_a_partition_is_there() {

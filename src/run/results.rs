@@ -126,6 +126,7 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
         add("client_sessions", finished.counts.sessions);
         add("receipts", finished.counts.receipts);
         add("pings", finished.counts.pings);
+        add("times_offline", finished.counts.offline);
         add("sessions_resubscribed", finished.counts.resubscribed);
         add("sends_repeated", finished.counts.repeated_sends);
         add("duplicates_recognised", finished.counts.duplicates);

@@ -68,6 +68,8 @@ pub struct Counts {
     pub events: u64,
     /// Sessions that clients opened.
     pub sessions: u64,
+    /// How often users went offline.
+    pub offline: u64,
     /// Sessions that ended and whose queues were subscribed to again.
     pub resubscribed: u64,
     /// Attempts to send that had to be repeated.
@@ -131,6 +133,9 @@ pub enum EngineError {
     /// The simulated network failed.
     #[error("the simulated network: {0}")]
     Network(String),
+    /// The scenario has what only the event engine knows.
+    #[error("{0}: only the engine events knows this")]
+    OnlyEvents(&'static str),
     /// Not every conversation could be set up.
     #[error("{established} of {all} conversations were set up after {} simulated seconds", .after_ns / SECOND)]
     Setup {
@@ -214,6 +219,9 @@ pub fn run_into(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, EngineError> {
     match engine {
+        Engine::Turmoil if scenario.only_for_events().is_some() => {
+            Err(EngineError::OnlyEvents(scenario.only_for_events().unwrap_or_default()))
+        }
         Engine::Turmoil => turmoil::run(log, scenario, plan, policy, streams, progress),
         Engine::Events => events::run(log, scenario, plan, policy, streams, progress),
     }

@@ -10,7 +10,7 @@ use super::client::client;
 use super::file::File;
 use super::network::Named;
 use super::users::users;
-use super::{Analysis, Fault, Latency, Overrides, Rotate, RouterLimits, Scenario, Workload, workload};
+use super::{Analysis, Churn, Fault, Latency, Overrides, Rotate, RouterLimits, Scenario, Workload, workload};
 use crate::input::{Checker, InputError, closest, list};
 use crate::network::{OperatorIdx, Place};
 use crate::selection::Policy;
@@ -127,6 +127,7 @@ pub(super) fn check(text: &str, path: &Path, overrides: &Overrides) -> Result<Sc
         rotation: rotation(&checker, &file, duration_ns)?,
         users,
         faults: faults(&checker, &file, &named, tick_ns, duration_ns)?,
+        churn: churn(&checker, &file)?,
         client: client(&checker, &file)?,
         router: router(&checker, &file)?,
         analysis: analysis(&checker, &file, &named)?,
@@ -206,8 +207,23 @@ fn latency(checker: &Checker<'_>, file: &File, named: &Named, tick_ns: u64) -> R
             }
         }
     }
+    let jitter_ns = file.latency.jitter.as_ref().map_or(0, |jitter| jitter.get_ref().0);
+    let bandwidth_kbit = match &file.latency.bandwidth_kbit {
+        None => 0,
+        Some(kbit) if *kbit.get_ref() > 0 => *kbit.get_ref(),
+        Some(kbit) => return Err(checker.at(kbit.span(), "latency.bandwidth_kbit", "must be at least 1")),
+    };
     let between = between.into_iter().map(|((a, b), ns)| (a, b, ns)).collect();
-    Ok(Latency { default_ns, between, tor_ns })
+    Ok(Latency { default_ns, between, tor_ns, jitter_ns, bandwidth_kbit })
+}
+
+fn churn(checker: &Checker<'_>, file: &File) -> Result<Option<Churn>, InputError> {
+    let Some(churn) = &file.churn else { return Ok(None) };
+    let churn = churn.get_ref();
+    Ok(Some(Churn {
+        online_ns: checker.positive("churn.online", &churn.online)?,
+        offline_ns: checker.positive("churn.offline", &churn.offline)?,
+    }))
 }
 
 /// Users reach one another through routers only, so a pair of regions has no link of its own.

@@ -29,6 +29,7 @@ pub(super) struct File {
     pub(super) workload: Spanned<Workload>,
     pub(super) groups: Option<Groups>,
     pub(super) rotation: Option<Spanned<Rotation>>,
+    pub(super) churn: Option<Spanned<Churn>>,
     #[serde(default)]
     pub(super) fault: Vec<Spanned<Fault>>,
     #[serde(default)]
@@ -44,6 +45,8 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Latency {
     pub(super) default: Option<Spanned<Duration>>,
+    pub(super) jitter: Option<Spanned<Duration>>,
+    pub(super) bandwidth_kbit: Option<Spanned<u64>>,
     #[serde(default)]
     pub(super) between: Vec<Between>,
 }
@@ -178,6 +181,14 @@ pub(super) struct Fault {
     pub(super) b: Option<Spanned<String>>,
     #[serde(rename = "for")]
     pub(super) length: Option<Spanned<Duration>>,
+}
+
+/// `[churn]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Churn {
+    pub(super) online: Spanned<Duration>,
+    pub(super) offline: Spanned<Duration>,
 }
 
 /// `[client]`

@@ -66,7 +66,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((scenario.duration_ns, scenario.tick_ns), (MINUTE, 10 * MILLISECOND));
     assert_eq!(scenario.policies, Policy::ALL);
     assert_eq!(scenario.regions, ["everywhere"]);
-    assert_eq!(scenario.latency, Latency { default_ns: 40 * MILLISECOND, between: vec![], tor_ns: 0 });
+    assert_eq!(scenario.latency, Latency { default_ns: 40 * MILLISECOND, ..Latency::default() });
     assert_eq!(scenario.users.graph, Graph::Random { conversations: 18 });
     assert_eq!(scenario.body, (16, 2000));
     assert_eq!(scenario.router, RouterLimits { queue_quota: 128, end_interval_ns: 15 * SECOND });

@@ -10,6 +10,7 @@ use sxlab_protocol::wire::CorrId;
 use super::Simulation;
 use super::heap::{Arrival, Event};
 use super::users::User;
+use super::wear::Wear;
 use crate::network::{Place, RouterIdx, UserIdx};
 
 /// One-way latencies from the first segment of a connection until the client's side of TLS is done: one less than over real
@@ -53,6 +54,8 @@ pub(super) struct Connection {
     pub(super) pending: VecDeque<(CorrId, RequestNo)>,
     places: (Place, Place),
     latency: u64,
+    /// What varies with every segment, if anything does.
+    wear: Option<Box<Wear>>,
     /// What is on its way to the router, and to the client.
     on_the_way: [u32; 2],
     /// Something was lost to the router, or to the client: nothing arrives there any more.
@@ -128,6 +131,7 @@ impl Simulation<'_> {
             pending: VecDeque::new(),
             places: (from.min(to), from.max(to)),
             latency,
+            wear: Wear::new(&self.scenario.latency, self.wear, client),
             on_the_way: [0; 2],
             lost: [false; 2],
             open: [true; 2],
@@ -171,7 +175,15 @@ impl Simulation<'_> {
             }
             *on_the_way += 1;
         }
-        self.heap.push_after(self.now, latencies * connection.latency, Event::Network(number, what));
+        let travel = latencies * connection.latency;
+        match &mut connection.wear {
+            None => self.heap.push_after(self.now, travel, Event::Network(number, what)),
+            Some(wear) => {
+                let block = matches!(what, Arrival::Asked(_) | Arrival::Told(_));
+                let at = wear.arrival(index, self.now, travel, block);
+                self.heap.push(at, Event::Network(number, what));
+            }
+        }
     }
 
     pub(super) fn send_asked(&mut self, number: ConnectionNo, asked: Vec<Asked>) {

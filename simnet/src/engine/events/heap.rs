@@ -26,6 +26,10 @@ pub(super) enum Event {
     Rotate(u32),
     /// A user's agent waited for this time.
     UserTimer(UserIdx),
+    /// A user goes offline.
+    Leave(UserIdx),
+    /// A user is online again.
+    Return(UserIdx),
     /// PINGs need not be sent any more if there is no partition.
     Quiet,
     /// A router waited for this time.

@@ -10,15 +10,19 @@
 //! | `connections` | connecting, closing, partitions, blocks on their way |
 //! | `routers` | routers: crashes, what they see and want |
 //! | `users` | users' agents: what they want and are told |
+//! | `wear` | jitter and bandwidth |
+//! | `churn` | users who come and go |
 //! | `content` | what messages carry |
 //! | `ledger` | what really happened |
 
+mod churn;
 mod connections;
 mod content;
 mod heap;
 mod ledger;
 mod routers;
 mod users;
+mod wear;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -29,6 +33,7 @@ use sxlab_protocol::agent::{Address, ContactNo};
 use sxlab_protocol::crypto::keys::{X25519Public, X25519Secret};
 use sxlab_protocol::smp::semantic::Asked;
 
+use self::churn::Churning;
 use self::connections::{ConnectionNo, Connections};
 use self::heap::{Event, Heap};
 use self::ledger::Ledger;
@@ -78,6 +83,9 @@ struct Simulation<'a> {
     joinings: Vec<Joining>,
     log: Log,
     ledger: Ledger,
+    /// What jitter is drawn from.
+    wear: u64,
+    churn: Churning,
     failure: Option<String>,
 }
 
@@ -117,6 +125,8 @@ impl<'a> Simulation<'a> {
             joinings: plan.population.joinings(streams),
             log,
             ledger: Ledger::new(&plan.population),
+            wear: streams.stream("jitter").next_u64(),
+            churn: Churning::default(),
             failure: None,
         })
     }
@@ -142,6 +152,7 @@ impl<'a> Simulation<'a> {
             }
         }
         self.rotate_next(begun, 0);
+        self.begin_churn();
         let all = plan.population.conversations.len();
         self.drive(progress, Some(begun), all)?;
         if self.ledger.established < all {
@@ -287,6 +298,8 @@ impl<'a> Simulation<'a> {
             }
             Event::UserTimer(user) => self.user_timer(user),
             Event::RouterTimer(router) => self.router_timer(router),
+            Event::Leave(user) => self.leave(user),
+            Event::Return(user) => self.come_back(user),
             Event::Quiet if self.cut.is_empty() => self.send_pings(false),
             Event::Quiet => {}
             Event::Network(connection, what) => self.arrive(connection, what),
