@@ -170,6 +170,8 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
         None => Scenario::builtin(&overrides),
     }
     .map_err(Failure::usage)?;
+    let file = args.scenario.as_deref().unwrap_or(Path::new("the built-in scenario"));
+    engine::Engine::from(args.engine).check(&scenario, file).map_err(Failure::usage)?;
     if args.trace.is_some() && matches!(scenario.workload, Workload::Poisson(_)) {
         return Err(Failure::usage(
             "--trace: the scenario draws its messages, only a workload of kind \"trace\" reads them",
@@ -230,7 +232,6 @@ fn report(args: &RunArgs, scenario: &Scenario) -> Outcome {
 /// What to say of a run that failed; the command that repeats it says nothing about a full disk.
 fn failure(policy: Policy, error: &EngineError, replay: &str) -> Failure {
     match error {
-        EngineError::OnlyEvents(_) => Failure::usage(error),
         EngineError::Log(error) => Failure::new(Exit::Failures, format_args!("{policy}: {error}")),
         error => Failure::new(Exit::Failures, format_args!("{policy}: {error} (again with: {replay})")),
     }

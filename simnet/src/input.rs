@@ -25,6 +25,11 @@ impl InputError {
         Self { file: file.to_owned(), line: None, key: None, message: message.into() }
     }
 
+    /// An error about a key, wherever it stands.
+    pub(crate) fn key(file: &Path, key: &str, message: impl Into<String>) -> Self {
+        Self { key: Some(key.to_owned()), ..Self::file(file, message) }
+    }
+
     /// An error at a line that has no key, such as one of a trace.
     pub(crate) fn line(file: &Path, line: usize, message: impl Into<String>) -> Self {
         Self { file: file.to_owned(), line: Some(line), key: None, message: message.into() }

@@ -183,7 +183,7 @@ fn users_come_and_go_over_links_that_vary() {
 fn turmoil_refuses_what_only_the_event_engine_knows() {
     let scenario = network("[latency]\njitter = \"30ms\"");
     let refused = outcome(Engine::Turmoil, &scenario, Policy::DifferentOperator, 1).unwrap_err();
-    assert_eq!(refused.to_string(), "latency.jitter: only the engine events knows this");
+    assert_eq!(refused.to_string(), "latency.jitter: only the engine \"events\" knows this");
 }
 
 /// Nobody notices a connection that lost something unless PINGs are sent.

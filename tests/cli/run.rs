@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::program::{Scratch, sxlab, sxlab_in, sxlab_with_files_of};
 
 /// Two operators with two routers each; one policy for which the exact value is 0, one for which it is not.
-const SCENARIO: &str = r#"name = "tiny"
+pub(crate) const SCENARIO: &str = r#"name = "tiny"
 duration = "10s"
 policies = ["different-router", "different-operator"]
 
@@ -35,7 +35,7 @@ const POLICIES: [&str; 2] = ["different-router", "different-operator"];
 const SETS: [&str; 3] = ["north", "south", "north+south"];
 
 /// The same network for a trace of which a file is named by `--trace`.
-fn trace_scenario() -> String {
+pub(crate) fn trace_scenario() -> String {
     let (network, _) = SCENARIO.split_once("[workload]").unwrap();
     let network = network.replace("duration = \"10s\"\n", "").replace("contacts = 2\n", "");
     format!("{network}[workload]\nkind = \"trace\"\nwindow = \"10s\"\n")
@@ -374,6 +374,10 @@ async fn bad_input_is_one_line_and_leaves_nothing() {
         let line = ended.failure(2);
         assert!(line.starts_with(&format!("{file}:{says}")), "{line}");
     }
+
+    std::fs::write(&file, format!("{SCENARIO}[churn]\nonline = \"1h\"\noffline = \"1h\"\n")).unwrap();
+    let ended = sxlab(&["run", &file, "--out", &out]).await;
+    assert_eq!(ended.failure(2), format!("{file}: churn: only the engine \"events\" knows this"));
 
     std::fs::write(&file, trace_scenario()).unwrap();
     let trace = scratch.path("trace.csv");

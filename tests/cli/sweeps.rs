@@ -6,27 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::program::{Background, Scratch, sxlab, sxlab_with};
-
-const SCENARIO: &str = r#"name = "tiny"
-duration = "10s"
-policies = ["different-router", "different-operator"]
-
-[[operator]]
-name = "north"
-routers = 2
-
-[[operator]]
-name = "south"
-routers = 2
-
-[users]
-count = 4
-contacts = 2
-
-[workload]
-kind = "poisson"
-messages = 12
-"#;
+use crate::run::{SCENARIO, trace_scenario};
 
 /// Two values, two networks, two seeds.
 const PLAN: &str = r#"name = "tiny-sweep"
@@ -283,13 +263,7 @@ async fn a_point_that_fails_takes_no_other_with_it() {
 
     // A trace that is there when the plan is checked but has a bad line fails where it is read.
     let trace = "[[parameter]]\nkey = \"workload.file\"\nvalues = [\"good.csv\", \"bad.csv\"]\n";
-    let (network, _) = SCENARIO.split_once("[workload]").unwrap();
-    let network = network.replace("duration = \"10s\"\n", "").replace("contacts = 2\n", "");
-    write(
-        &scratch,
-        "tiny.toml",
-        &format!("{network}[workload]\nkind = \"trace\"\nfile = \"good.csv\"\nwindow = \"10s\"\n"),
-    );
+    write(&scratch, "tiny.toml", &format!("{}file = \"good.csv\"\n", trace_scenario()));
     write(&scratch, "good.csv", "1,ann,bob\n2,bob,ann\n");
     write(&scratch, "bad.csv", "1,ann,bob\n2,bob\n");
     let plan =

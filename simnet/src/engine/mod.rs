@@ -15,9 +15,12 @@ mod faults;
 mod picker;
 mod turmoil;
 
+use std::path::Path;
+
 use sxlab_node::tls::TlsError;
 use sxlab_protocol::agent::Noted;
 
+use crate::input::InputError;
 use crate::observe::{Log, LogError, TraceHash};
 use crate::scenario::Scenario;
 use crate::seed::Streams;
@@ -59,7 +62,18 @@ impl Engine {
             Self::Events => "events",
         }
     }
+
+    /// Checks that it knows all that the scenario of this file has.
+    ///
+    /// # Errors
+    /// The first key that it does not know.
+    pub fn check(self, scenario: &Scenario, file: &Path) -> Result<(), InputError> {
+        let unknown = (self == Self::Turmoil).then(|| scenario.only_for_events()).flatten();
+        unknown.map_or(Ok(()), |key| Err(InputError::key(file, key, ONLY_EVENTS)))
+    }
 }
+
+const ONLY_EVENTS: &str = "only the engine \"events\" knows this";
 
 /// How often things happened in a run, all users together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,7 +148,7 @@ pub enum EngineError {
     #[error("the simulated network: {0}")]
     Network(String),
     /// The scenario has what only the event engine knows.
-    #[error("{0}: only the engine events knows this")]
+    #[error("{0}: {ONLY_EVENTS}")]
     OnlyEvents(&'static str),
     /// Not every conversation could be set up.
     #[error("{established} of {all} conversations were set up after {} simulated seconds", .after_ns / SECOND)]
@@ -219,9 +233,7 @@ pub fn run_into(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Outcome, EngineError> {
     match engine {
-        Engine::Turmoil if scenario.only_for_events().is_some() => {
-            Err(EngineError::OnlyEvents(scenario.only_for_events().unwrap_or_default()))
-        }
+        Engine::Turmoil if let Some(key) = scenario.only_for_events() => Err(EngineError::OnlyEvents(key)),
         Engine::Turmoil => turmoil::run(log, scenario, plan, policy, streams, progress),
         Engine::Events => events::run(log, scenario, plan, policy, streams, progress),
     }

@@ -62,11 +62,11 @@ pub(super) fn check(text: &str, path: &Path) -> Result<SweepPlan, InputError> {
         return Err(checker.at(file.name.span(), "name", "must not be empty"));
     }
     let (scenario_file, scenario_text) = scenario(&checker, &file, path)?;
-    Scenario::parse(&scenario_text, &scenario_file, &Overrides::default())?;
+    let engine = engine(&checker, &file)?;
+    engine.check(&Scenario::parse(&scenario_text, &scenario_file, &Overrides::default())?, &scenario_file)?;
     let mut base: Table =
         toml::from_str(&scenario_text).map_err(|error| InputError::file(&scenario_file, error.message()))?;
-    set(&checker, &file, &mut base, &scenario_file)?;
-    let engine = engine(&checker, &file)?;
+    set(&checker, &file, &mut base, &scenario_file, engine)?;
     let axes = axes(&checker, &file)?;
     let seeds = seeds(&checker, &file, &base)?;
     let networks = file.networks.as_ref().map(|networks| networks_of(&checker, networks)).transpose()?;
@@ -111,7 +111,13 @@ fn scenario(checker: &Checker<'_>, file: &File, path: &Path) -> Result<(PathBuf,
 }
 
 /// `[set]` and `policies`, which every point has.
-fn set(checker: &Checker<'_>, file: &File, base: &mut Table, scenario_file: &Path) -> Result<(), InputError> {
+fn set(
+    checker: &Checker<'_>,
+    file: &File,
+    base: &mut Table,
+    scenario_file: &Path,
+    engine: Engine,
+) -> Result<(), InputError> {
     let mut settings = Vec::new();
     for (name, value) in &file.set {
         let first = keys::parts(name).map_err(|error| checker.at(value.span(), "set", error.to_string()))?;
@@ -130,7 +136,7 @@ fn set(checker: &Checker<'_>, file: &File, base: &mut Table, scenario_file: &Pat
         base.insert("policies".to_owned(), Value::Array(names));
         settings.push((vec!["policies".to_owned()], policies.span(), ""));
     }
-    parse(base, scenario_file).map(drop).map_err(|error| {
+    parse(base, scenario_file).and_then(|scenario| engine.check(&scenario, scenario_file)).map_err(|error| {
         let key = error.key.as_deref().unwrap_or_default();
         match settings.iter().max_by_key(|(parts, ..)| likeness(parts, key)) {
             Some((parts, span, before)) if error.file == scenario_file => {

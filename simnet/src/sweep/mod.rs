@@ -264,6 +264,9 @@ impl SweepPlan {
         }
         let mut scenario =
             parse(&table, &self.scenario_file).map_err(|error| self.blamed(point, &values, error))?;
+        self.engine
+            .check(&scenario, &self.scenario_file)
+            .map_err(|error| self.blamed(point, &values, error))?;
         if let Some(adversary) = &self.adversary {
             draw::adversary(adversary, &mut scenario, &streams)
                 .map_err(|message| self.wrong(adversary.line, adversary.key, message))?;

@@ -217,6 +217,10 @@ fn bad_plans_are_one_line_with_file_line_and_key() {
         ("[adversary]\nrouters = 6", "p.toml:4: adversary.routers: 6 of the scenario's 5 routers"),
         ("[adversary]\nrouters_share = 1.5", "p.toml:4: adversary.routers_share: 1.5 is not a share"),
         ("[set]\nusers.cuont = 3", "p.toml:4: set.users.cuont: unknown key, did you mean `count`?"),
+        (
+            "engine = \"turmoil\"\nset.latency.jitter = \"1ms\"",
+            "p.toml:4: set.latency.jitter: only the engine \"events\" knows this",
+        ),
         ("[set]\nduration = 5", "p.toml:4: set.duration: "),
         (
             "[set]\noperator.east.share = 0.5",
