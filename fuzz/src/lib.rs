@@ -4,8 +4,10 @@
 
 use std::fmt::Debug;
 
+use sxlab_protocol::crypto::SharedSecret;
 use sxlab_protocol::crypto::certificate::{Chain, SignedKey};
 use sxlab_protocol::crypto::keys::AuthPublicKey;
+use sxlab_protocol::ntf;
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::envelope::{ClientMessage, Envelope, MessageBody, NotificationMeta};
 use sxlab_protocol::smp::error::SmpError;
@@ -208,6 +210,59 @@ pub fn batch(bytes: &[u8]) {
     }
     let again = content(items.iter().copied()).expect("what was unpacked packs");
     assert_eq!(again, bytes);
+}
+
+/// Commands of the notification protocol.
+pub fn ntf_command(bytes: &[u8]) {
+    if let Ok(command) = ntf::command::Command::decode(bytes) {
+        survives(command, |command| {
+            let mut out = Vec::new();
+            command.encode(&mut out).expect("a decoded command encodes");
+            ntf::command::Command::decode(&out)
+        });
+    }
+}
+
+/// Responses of the notification protocol, at all versions.
+pub fn ntf_response(bytes: &[u8]) {
+    use ntf::version::{MAX, MIN};
+    let Some((version, bytes)) = bytes.split_first() else { return };
+    let layout = ntf::version::Layout::of(MIN + u16::from(*version) % (MAX - MIN + 1));
+    let again = |response: &ntf::response::Response| {
+        let mut out = Vec::new();
+        response.encode(&layout, &mut out).expect("a decoded response encodes");
+        ntf::response::Response::decode(&out)
+    };
+    // A reason that the version does not know is read, but not written.
+    if let Some(response) = ntf::response::Response::decode(bytes).ok().map(|response| again(&response)) {
+        survives(response.expect("an encoded response decodes"), again);
+    }
+}
+
+/// Hellos of the notification protocol.
+pub fn ntf_hello(bytes: &[u8]) {
+    use ntf::handshake::{ClientHello, RouterHello};
+    if let Ok(hello) = RouterHello::decode(bytes) {
+        survives(hello, |hello| RouterHello::decode(&hello.encode().expect("a decoded hello encodes")));
+    }
+    if let Ok(hello) = ClientHello::decode(bytes) {
+        survives(hello, |hello| ClientHello::decode(&hello.encode().expect("a decoded hello encodes")));
+    }
+}
+
+/// What is pushed to devices, and the text inside.
+pub fn ntf_push(bytes: &[u8]) {
+    use ntf::push::{Push, notifications, text};
+    let secret = SharedSecret::from_bytes([1; 32]);
+    if let Ok(push) = Push::open(bytes, &secret) {
+        survives(push, |push| {
+            let body = push.seal(&secret, &[2; 24]).expect("an opened push is sealed");
+            Push::open(body.as_bytes(), &secret)
+        });
+    }
+    if let Ok(read) = notifications(bytes) {
+        survives(read, |read| notifications(text(read).as_bytes()));
+    }
 }
 
 /// What a name stands for.

@@ -7,12 +7,14 @@
 //! | [`crypto`] | keys, boxes, authenticators, chain keys, certificates |
 //! | [`transport`] | blocks, batches, handshake, block encryption |
 //! | [`smp`] | commands, responses, errors, the router, the client, proxying, end-to-end envelopes |
+//! | [`ntf`] | the notification protocol |
 //! | [`agent`] | a user's agent: contacts, queues on several routers, sending through proxies, trying again |
 //! | [`observe`] | what one party sees of the traffic that passes it |
 //! | [`tables`] | hash tables whose layout nobody sees |
 
 pub mod agent;
 pub mod crypto;
+pub mod ntf;
 pub mod observe;
 pub mod smp;
 pub mod tables;

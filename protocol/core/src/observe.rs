@@ -37,6 +37,15 @@ pub enum Kind {
     Prxy,
     Pfwd,
     Rfwd,
+    TNew,
+    TVfy,
+    TChk,
+    TRpl,
+    TDel,
+    TCrn,
+    SNew,
+    SChk,
+    SDel,
     /// A command of none of the kinds above.
     OtherCommand,
     Ids,
@@ -54,13 +63,18 @@ pub enum Kind {
     Pres,
     Rres,
     Err,
+    IdTkn,
+    IdSub,
+    Tkn,
+    /// A subscription's state, which a notification router tells.
+    SubState,
     /// A response or event of none of the kinds above.
     OtherResponse,
 }
 
 impl Kind {
     /// All kinds, in their order: a kind's position is its number, `kind as u8`.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 52] = [
         Self::New,
         Self::Sub,
         Self::Key,
@@ -83,6 +97,15 @@ impl Kind {
         Self::Prxy,
         Self::Pfwd,
         Self::Rfwd,
+        Self::TNew,
+        Self::TVfy,
+        Self::TChk,
+        Self::TRpl,
+        Self::TDel,
+        Self::TCrn,
+        Self::SNew,
+        Self::SChk,
+        Self::SDel,
         Self::OtherCommand,
         Self::Ids,
         Self::Lnk,
@@ -99,6 +122,10 @@ impl Kind {
         Self::Pres,
         Self::Rres,
         Self::Err,
+        Self::IdTkn,
+        Self::IdSub,
+        Self::Tkn,
+        Self::SubState,
         Self::OtherResponse,
     ];
 
@@ -127,6 +154,15 @@ impl Kind {
             Self::Prxy => "Prxy",
             Self::Pfwd => "Pfwd",
             Self::Rfwd => "Rfwd",
+            Self::TNew => "TNew",
+            Self::TVfy => "TVfy",
+            Self::TChk => "TChk",
+            Self::TRpl => "TRpl",
+            Self::TDel => "TDel",
+            Self::TCrn => "TCrn",
+            Self::SNew => "SNew",
+            Self::SChk => "SChk",
+            Self::SDel => "SDel",
             Self::OtherCommand => "OtherCommand",
             Self::Ids => "Ids",
             Self::Lnk => "Lnk",
@@ -143,6 +179,10 @@ impl Kind {
             Self::Pres => "Pres",
             Self::Rres => "Rres",
             Self::Err => "Err",
+            Self::IdTkn => "IdTkn",
+            Self::IdSub => "IdSub",
+            Self::Tkn => "Tkn",
+            Self::SubState => "SubState",
             Self::OtherResponse => "OtherResponse",
         }
     }

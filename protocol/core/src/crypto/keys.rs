@@ -468,6 +468,37 @@ impl AuthSecretKey {
     }
 }
 
+impl AuthSecretKey {
+    /// PKCS#8 version 1.
+    #[must_use]
+    pub fn pkcs8(&self) -> Vec<u8> {
+        match self {
+            AuthSecretKey::Ed25519(key) => key.pkcs8(),
+            AuthSecretKey::Ed448(key) => key.pkcs8(),
+            AuthSecretKey::X25519(key) => key.pkcs8(),
+        }
+    }
+
+    /// From PKCS#8 version 1.
+    ///
+    /// # Errors
+    /// [`KeyError`] for another type or anything else.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        Ed25519Secret::from_pkcs8(der)
+            .map(AuthSecretKey::Ed25519)
+            .or_else(|_| X25519Secret::from_pkcs8(der).map(AuthSecretKey::X25519))
+            .or_else(|_| Ed448Secret::from_pkcs8(der).map(AuthSecretKey::Ed448))
+    }
+}
+
+impl PartialEq for AuthSecretKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.pkcs8() == other.pkcs8()
+    }
+}
+
+impl Eq for AuthSecretKey {}
+
 /// A key that verifies certificates and signed session keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureKey {

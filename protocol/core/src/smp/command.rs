@@ -360,7 +360,7 @@ impl NewQueue {
 }
 
 /// Splits the tag from what follows it, which begins with a space if there is anything.
-pub(super) fn split_tag(bytes: &[u8]) -> (&[u8], Reader<'_>) {
+pub(crate) fn split_tag(bytes: &[u8]) -> (&[u8], Reader<'_>) {
     let len = bytes.iter().position(|byte| *byte == b' ').unwrap_or(bytes.len());
     let (tag, parameters) = bytes.split_at_checked(len).unwrap_or((bytes, b""));
     (tag, Reader::new(parameters))

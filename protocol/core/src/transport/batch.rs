@@ -2,12 +2,19 @@
 
 use thiserror::Error;
 
-use super::MAX_CONTENT;
+use super::{BLOCK_SIZE, MAX_CONTENT};
+use crate::crypto::boxes::TAG;
 use crate::wire::{Reader, WireError, put_large};
 
-/// What a batch may weigh at most: the sum over its items of 2 + length, in bytes. The deployed routers and
+/// What an SMP batch may weigh at most: the sum over its items of 2 + length, in bytes. The deployed routers and
 /// clients use the same budget whether blocks are encrypted or not (D9).
-pub const BATCH_BUDGET: usize = 16365;
+pub const BATCH_BUDGET: usize = batch_budget(BLOCK_SIZE);
+
+/// The same for blocks of another size: room for the padding's length, the count and an encrypted block's tag.
+#[must_use]
+pub const fn batch_budget(block_size: usize) -> usize {
+    block_size.saturating_sub(2 + 1 + TAG)
+}
 
 /// The most items of one batch: its count is one byte.
 const MAX_ITEMS: usize = 255;
@@ -36,9 +43,14 @@ pub fn pack(items: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, BatchError> {
 
 /// The transmissions as [`pack`] puts them into blocks. One that fits into no block is among them.
 pub fn batches(items: &[Vec<u8>]) -> impl Iterator<Item = &[Vec<u8>]> {
+    batches_within(BATCH_BUDGET, items)
+}
+
+/// The same with another [`batch_budget`].
+pub fn batches_within(budget: usize, items: &[Vec<u8>]) -> impl Iterator<Item = &[Vec<u8>]> {
     let mut rest = items;
     std::iter::from_fn(move || {
-        let first = first_block(rest.iter().map(Vec::len));
+        let first = first_block_within(budget, rest.iter().map(Vec::len));
         let (batch, others) = rest.split_at_checked(first)?;
         rest = others;
         (!batch.is_empty()).then_some(batch)
@@ -48,10 +60,15 @@ pub fn batches(items: &[Vec<u8>]) -> impl Iterator<Item = &[Vec<u8>]> {
 /// How many of the transmissions with these lengths the first block takes when all are packed. At least one, unless
 /// there are none.
 pub fn first_block(lengths: impl DoubleEndedIterator<Item = usize>) -> usize {
+    first_block_within(BATCH_BUDGET, lengths)
+}
+
+/// The same with another [`batch_budget`].
+pub fn first_block_within(budget: usize, lengths: impl DoubleEndedIterator<Item = usize>) -> usize {
     let (mut count, mut weight) = (0, 0);
     for length in lengths.rev() {
         let size = 2 + length;
-        if count > 0 && weight + size <= BATCH_BUDGET && count < MAX_ITEMS {
+        if count > 0 && weight + size <= budget && count < MAX_ITEMS {
             count += 1;
             weight += size;
         } else {

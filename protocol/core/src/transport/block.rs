@@ -1,4 +1,4 @@
-//! Blocks: everything on the wire is exactly [`BLOCK_SIZE`] bytes (TR-12), padded, and from version 11 on
+//! Blocks: everything on the wire is exactly so many bytes, padded: [`BLOCK_SIZE`] in SMP (TR-12). From its version 11 on they are
 //! encrypted with a key that steps with every block (TR-23, TR-24).
 
 use std::borrow::Cow;
@@ -11,19 +11,16 @@ use crate::crypto::boxes::{TAG, open_padded_in_place, seal_in_place};
 use crate::crypto::chain::ChainKey;
 use crate::wire::{WireError, pad_what, unpad};
 
-/// Bytes of a block on the wire.
+/// Bytes of an SMP block on the wire.
 pub const BLOCK_SIZE: usize = 16384;
 
-/// The padded content of an encrypted block: what remains beside the tag.
-const SEALED_CONTENT: usize = BLOCK_SIZE - TAG;
-
-/// The most bytes of content that any block can carry: an unencrypted one, less its length prefix.
+/// The most bytes of content that any SMP block can carry: an unencrypted one, less its length prefix.
 pub const MAX_CONTENT: usize = BLOCK_SIZE - 2;
 
 /// Why a block could not be opened or made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BlockError {
-    /// The block has another size than [`BLOCK_SIZE`].
+    /// The block has another size than the session's.
     #[error("a block of {0} bytes")]
     Size(usize),
     /// The block does not decrypt under the key that is its turn.
@@ -40,6 +37,8 @@ pub enum BlockError {
 /// are written. A block that fails to open has stepped its chain too: the peer that sent it did.
 #[derive(Clone, Debug)]
 pub struct BlockCodec {
+    /// Bytes of a block.
+    size: usize,
     chains: Option<Chains>,
 }
 
@@ -52,17 +51,23 @@ struct Chains {
 impl BlockCodec {
     /// Blocks without encryption: handshake blocks, proxy sessions, and clients that sent no key.
     pub fn plain() -> Self {
-        Self { chains: None }
+        Self::plain_of(BLOCK_SIZE)
+    }
+
+    /// Blocks of another size without encryption: those of other protocols.
+    pub fn plain_of(size: usize) -> Self {
+        Self { size, chains: None }
     }
 
     /// Encrypted blocks, with this side's two chains.
     pub fn encrypted(send: ChainKey, receive: ChainKey) -> Self {
-        Self { chains: Some(Chains { send, receive }) }
+        Self { size: BLOCK_SIZE, chains: Some(Chains { send, receive }) }
     }
 
     /// The most content that a block of this session carries, in bytes.
     pub fn capacity(&self) -> usize {
-        if self.chains.is_some() { SEALED_CONTENT - 2 } else { MAX_CONTENT }
+        let tag = if self.chains.is_some() { TAG } else { 0 };
+        self.size.saturating_sub(tag + 2)
     }
 
     /// Whether blocks are encrypted.
@@ -92,12 +97,12 @@ impl BlockCodec {
         &mut self,
         put: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
     ) -> Result<Vec<u8>, BlockError> {
-        let mut block = Vec::with_capacity(BLOCK_SIZE);
+        let mut block = Vec::with_capacity(self.size);
         match &mut self.chains {
-            None => pad_what(&mut block, BLOCK_SIZE, put)?,
+            None => pad_what(&mut block, self.size, put)?,
             Some(chains) => {
                 block.resize(TAG, 0);
-                pad_what(&mut block, SEALED_CONTENT, put)?;
+                pad_what(&mut block, self.size.saturating_sub(TAG), put)?;
                 let (key, nonce) = chains.send.step();
                 seal_in_place(&key, &nonce, &mut block);
             }
@@ -112,7 +117,7 @@ impl BlockCodec {
 
     /// The same. A block that is given away is decrypted where it stands.
     pub fn open_owned(&mut self, block: Cow<'_, [u8]>) -> Result<Vec<u8>, BlockError> {
-        if block.len() != BLOCK_SIZE {
+        if block.len() != self.size {
             return Err(BlockError::Size(block.len()));
         }
         match &mut self.chains {

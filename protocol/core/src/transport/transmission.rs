@@ -14,13 +14,32 @@ use crate::crypto::keys::{
 use crate::smp::version::Layout;
 use crate::wire::{CorrId, EntityId, Reader, WireError, put_opt, put_short};
 
+/// What of a protocol's version decides how its transmissions are written.
+pub trait Framing {
+    /// Whether transmissions carry the session id, not just their authorization (TR-29).
+    fn session_id_on_wire(&self) -> bool;
+
+    /// Whether non-empty authorization is followed by an optional service signature (D10).
+    fn service_signature(&self) -> bool;
+}
+
+impl Framing for Layout {
+    fn session_id_on_wire(&self) -> bool {
+        self.session_id_on_wire
+    }
+
+    fn service_signature(&self) -> bool {
+        self.service_signature
+    }
+}
+
 /// What transmissions of one session have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct Session<L = Layout> {
     /// The session id: tls-unique of the TLS connection.
     pub id: Vec<u8>,
     /// The layouts of the agreed version.
-    pub layout: Layout,
+    pub layout: L,
 }
 
 /// How a transmission is authorized; told apart by length alone (TR-33).
@@ -97,9 +116,9 @@ pub struct Unsigned {
 
 impl Unsigned {
     /// The bytes that travel after the authorization.
-    fn tail(&self, session: &Session) -> Result<Vec<u8>, WireError> {
+    fn tail(&self, session: &Session<impl Framing>) -> Result<Vec<u8>, WireError> {
         let mut out = Vec::with_capacity(self.command.len() + 96);
-        if session.layout.session_id_on_wire {
+        if session.layout.session_id_on_wire() {
             put_short(&mut out, &session.id)?;
         }
         put_short(&mut out, self.corr.as_bytes())?;
@@ -109,8 +128,8 @@ impl Unsigned {
     }
 
     /// The text that is signed.
-    fn text(&self, session: &Session, tail: &[u8]) -> Result<Vec<u8>, WireError> {
-        if session.layout.session_id_on_wire {
+    fn text(&self, session: &Session<impl Framing>, tail: &[u8]) -> Result<Vec<u8>, WireError> {
+        if session.layout.session_id_on_wire() {
             return Ok(tail.to_vec());
         }
         let mut out = Vec::with_capacity(tail.len() + 33);
@@ -134,7 +153,7 @@ pub enum TransmissionError {
 /// The transmission as it stands in a batch, authorized with `key` if there is one. `router_key` is the router's
 /// session key, for authenticators.
 pub fn authorize(
-    session: &Session,
+    session: &Session<impl Framing>,
     unsigned: &Unsigned,
     key: Option<&AuthSecretKey>,
     router_key: Option<&X25519Public>,
@@ -161,14 +180,14 @@ pub fn text_for_service(fingerprint: &[u8; 32], text: &[u8]) -> Vec<u8> {
 /// The same as [`authorize`], and signed by a service as well if there is one (SV-7). Its signature goes with another
 /// authorization only, and from version 16 on.
 pub fn authorize_by_service(
-    session: &Session,
+    session: &Session<impl Framing>,
     unsigned: &Unsigned,
     key: Option<&AuthSecretKey>,
     router_key: Option<&X25519Public>,
     service: Option<&ServiceSigner>,
 ) -> Result<Vec<u8>, TransmissionError> {
     let tail = unsigned.tail(session)?;
-    let service = service.filter(|_| session.layout.service_signature);
+    let service = service.filter(|_| session.layout.service_signature());
     let mut service_signature = None;
     let authorization = match key {
         None => Authorization::None,
@@ -191,7 +210,7 @@ pub fn authorize_by_service(
     };
     let mut out = Vec::with_capacity(tail.len() + 185);
     put_short(&mut out, authorization.as_bytes())?;
-    if session.layout.service_signature && !authorization.is_none() {
+    if session.layout.service_signature() && !authorization.is_none() {
         put_opt(&mut out, service_signature, |out, signature| put_short(out, &signature))?;
     }
     out.extend_from_slice(&tail);
@@ -200,7 +219,7 @@ pub fn authorize_by_service(
 
 /// A router's transmission: never authorized (D63).
 pub fn write_response(
-    session: &Session,
+    session: &Session<impl Framing>,
     corr: CorrId,
     entity: EntityId,
     command: Vec<u8>,
@@ -212,14 +231,14 @@ pub fn write_response(
 
 /// A router's transmission as far as the command, which is to follow and will have some `room` bytes.
 pub(crate) fn response_head(
-    session: &Session,
+    session: &Session<impl Framing>,
     corr: &CorrId,
     entity: &EntityId,
     room: usize,
 ) -> Result<Vec<u8>, WireError> {
     let mut out = Vec::with_capacity(room + 96);
     out.push(0);
-    if session.layout.session_id_on_wire {
+    if session.layout.session_id_on_wire() {
         put_short(&mut out, &session.id)?;
     }
     corr.put(&mut out);
@@ -247,16 +266,16 @@ pub struct Received {
 }
 
 /// Reads one item of a batch.
-pub fn read_transmission(session: &Session, item: &[u8]) -> Result<Received, WireError> {
+pub fn read_transmission(session: &Session<impl Framing>, item: &[u8]) -> Result<Received, WireError> {
     let mut reader = Reader::new(item);
     let authorization = reader.short()?;
-    let service_signature = if session.layout.service_signature && !authorization.is_empty() {
+    let service_signature = if session.layout.service_signature() && !authorization.is_empty() {
         reader.opt(|r| <[u8; 64]>::try_from(r.short()?).map_err(|_| WireError::BadLength))?
     } else {
         None
     };
     let tail = reader.remaining();
-    let (right_session, text) = if session.layout.session_id_on_wire {
+    let (right_session, text) = if session.layout.session_id_on_wire() {
         (reader.short()? == session.id, tail.to_vec())
     } else {
         let mut text = Vec::with_capacity(tail.len() + 33);

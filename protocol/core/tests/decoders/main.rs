@@ -18,6 +18,7 @@ mod boxes;
 mod commands;
 mod handshake;
 mod names;
+mod ntf;
 mod records;
 mod responses;
 mod seeds;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use sxlab_protocol::crypto::SharedSecret;
 use sxlab_protocol::crypto::certificate::SignedKey;
 use sxlab_protocol::crypto::keys::*;
+use sxlab_protocol::ntf::push;
 use sxlab_protocol::smp::command::*;
 use sxlab_protocol::smp::envelope::*;
 use sxlab_protocol::smp::version::{Layout, MAX, MIN};
@@ -16,6 +17,7 @@ use crate::addresses::{queue_address, router};
 use crate::commands::{command, encoded_command};
 use crate::handshake::{client_hello, service_reply};
 use crate::names::name_record;
+use crate::ntf;
 use crate::owed;
 use crate::records::record;
 use crate::responses::{encoded_response, error, response};
@@ -115,6 +117,19 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         let (key, value) = (record.key().encode(), record.value());
         Some([&[u8::try_from(key.len()).ok()?][..], &key, &value].concat())
     });
+    let ntf_commands = some(30, ntf::command()).into_iter().map(|command| ntf::encoded_command(&command));
+    let ntf_responses = some(30, ntf::response()).into_iter().zip((1..=3).cycle());
+    let ntf_responses = ntf_responses.map(|(response, version)| {
+        [vec![version as u8 - 1], ntf::encoded_response(&response, version)].concat()
+    });
+    let ntf_hellos = some(5, ntf::router_hello()).into_iter().map(|hello| hello.encode().unwrap());
+    let ntf_hellos =
+        ntf_hellos.chain(some(2, ntf::client_hello()).into_iter().map(|hello| hello.encode().unwrap()));
+    let ntf_pushes = some(6, ntf::pushed())
+        .into_iter()
+        .map(|push| push.seal(&SharedSecret::from_bytes([1; 32]), &[2; 24]).unwrap().into_bytes());
+    let ntf_lists = some(6, proptest::collection::vec(ntf::notification(), 1..4));
+    let ntf_pushes = ntf_pushes.chain(ntf_lists.iter().map(|list| push::text(list).into_bytes()));
     vec![
         ("command", of_commands.collect()),
         ("response", of_responses.collect()),
@@ -130,6 +145,10 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("batch", batches.collect()),
         ("record", records.collect()),
         ("name_record", names.collect()),
+        ("ntf_command", ntf_commands.collect()),
+        ("ntf_response", ntf_responses.collect()),
+        ("ntf_hello", ntf_hellos.collect()),
+        ("ntf_push", ntf_pushes.collect()),
     ]
 }
 
@@ -175,6 +194,10 @@ fn every_decoder(bytes: &[u8]) {
     owed::batch(bytes);
     owed::padding(bytes);
     owed::name_record(bytes);
+    owed::ntf_command(bytes);
+    owed::ntf_response(bytes);
+    owed::ntf_hello(bytes);
+    owed::ntf_push(bytes);
 }
 
 proptest! {

@@ -10,6 +10,7 @@
 mod addresses;
 mod certificates;
 mod crypto;
+mod ntf;
 mod primitives;
 mod smp;
 mod support;

@@ -1,5 +1,6 @@
 //! Finds the recorded vectors and reads them.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -40,8 +41,13 @@ pub(crate) fn array<const N: usize>(text: &Value) -> [u8; N] {
 
 /// For each version from 6 to 20, the bytes that stand for it in an `encodings` list.
 pub(crate) fn by_version(entry: &Value) -> Vec<(u16, Vec<u8>)> {
+    at_versions(entry, 6..=20)
+}
+
+/// The same for other versions.
+pub(crate) fn at_versions(entry: &Value, versions: RangeInclusive<u16>) -> Vec<(u16, Vec<u8>)> {
     let encodings = entry["encodings"].as_array().unwrap();
-    (6..=20)
+    versions
         .map(|version| {
             let current = encodings
                 .iter()
