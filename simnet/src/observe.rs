@@ -14,6 +14,7 @@ mod reading;
 mod spill;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use sha2::{Digest, Sha256};
 use sxlab_protocol::observe::Sight;
@@ -23,6 +24,7 @@ pub use self::intern::Interner;
 pub use self::log::{Difference, Log};
 pub use self::reading::AdversaryView;
 pub use self::spill::{Spill, SpillTo};
+pub(crate) use self::writer::Writer;
 use crate::network::{Place, RouterIdx};
 
 /// A vantage point's position in its log.

@@ -63,6 +63,19 @@ impl<K: Ord, V> Few<K, V> {
         self.0.remove(place).map(|(_, value)| value)
     }
 
+    /// The entry with the smallest key.
+    pub(crate) fn first(&self) -> Option<&(K, V)> {
+        self.0.front()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
+        self.0.retain(|(key, value)| keep(key, value));
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
         self.0.iter()
     }

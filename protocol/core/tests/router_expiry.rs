@@ -99,6 +99,25 @@ fn without_expiry_on_send_the_interval_decides() {
 }
 
 #[test]
+fn every_queue_s_messages_expire_in_their_own_time() {
+    let mut w = World::with(RouterConfig { message_ttl: 5 * HOUR, ..RouterConfig::default() });
+    let [a, c] = w.clients(20);
+    let queues = [w.idle_queue(a), w.idle_queue(a), w.idle_queue(a)];
+    for q in &queues {
+        w.send(c, q, "m1");
+        w.wait(2 * HOUR);
+    }
+    w.send(c, &queues[0], "m2");
+    let mut waiting = Vec::new();
+    for _ in 0..6 {
+        waiting.push(w.sites[0].core.store().waiting());
+        w.wait(2 * HOUR);
+    }
+    // They were sent 6, 4, 2 and 0 hours ago.
+    assert_eq!(waiting, [3, 2, 1, 0, 0, 0]);
+}
+
+#[test]
 fn an_expired_message_that_was_delivered_is_acknowledged_with_ok() {
     let mut w = World::with(RouterConfig { message_ttl: SECOND, ..RouterConfig::default() });
     let [a, c] = w.clients(20);

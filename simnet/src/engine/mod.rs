@@ -163,6 +163,9 @@ pub enum EngineError {
     /// A client met what should not happen.
     #[error("{0}")]
     Client(String),
+    /// The log has no thread to be written by.
+    #[error("no thread for the observation log: {0}")]
+    Thread(std::io::Error),
     /// The log could not keep everything that was seen.
     #[error(transparent)]
     Log(#[from] LogError),

@@ -169,6 +169,11 @@ impl Log {
         self.failure.take().map_or(Ok(()), Err)
     }
 
+    /// Whether an observation could not be kept.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// Ends the writing of the log: a file of all observations is complete from now on.
     ///
     /// # Errors

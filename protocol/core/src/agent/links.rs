@@ -168,7 +168,7 @@ impl<C: Choose> Agent<C> {
             self.connect_if_needed(peer, now);
         } else {
             let wait = self.failed.entry(peer).or_default().next(&self.config.reconnect);
-            self.timers.insert((now.saturating_add(wait), Timer::Reconnect(peer)));
+            self.timers.insert((now.saturating_add(wait), Timer::Reconnect(peer)), ());
         }
     }
 
@@ -201,6 +201,14 @@ impl<C: Choose> Agent<C> {
         known.unanswered = 0;
         let Some((_, asked)) = known.asked.remove(&request) else { return };
         let peer = known.peer;
+        // With nothing on its way and no PINGs there is nothing to look after.
+        if known.open
+            && !self.sends_pings
+            && known.asked.is_empty()
+            && let Some(at) = known.timer.take()
+        {
+            self.timers.remove(&(at, Timer::Link(link)));
+        }
         match asked {
             Asked::New(contact) => self.queue_made(peer, contact, answer, now),
             Asked::Subscribe(queue) => self.subscription_answered(link, &queue, &answer),
@@ -234,7 +242,7 @@ impl<C: Choose> Agent<C> {
         if let Some(timer) = known.timer.replace(at) {
             self.timers.remove(&(timer, Timer::Link(link)));
         }
-        self.timers.insert((at, Timer::Link(link)));
+        self.timers.insert((at, Timer::Link(link)), ());
     }
 
     /// Gives up on what took too long, and keeps a session with subscriptions alive.

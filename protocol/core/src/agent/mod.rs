@@ -40,6 +40,7 @@ use self::rotation::Rotating;
 pub use self::rotation::Rotation;
 use self::sending::Outbox;
 use crate::smp::error::SmpError;
+use crate::tables::Few;
 use crate::wire::{EntityId, MsgId};
 
 const SECOND: u64 = 1_000_000_000;
@@ -406,7 +407,7 @@ pub struct Agent<C> {
     next_link: u32,
     next_request: u32,
     /// What is done when: see [`Timer`].
-    timers: BTreeSet<(u64, Timer)>,
+    timers: Few<(u64, Timer), ()>,
     output: VecDeque<Output>,
 }
 
@@ -447,7 +448,7 @@ impl<C: Choose> Agent<C> {
             forwarded: BTreeMap::new(),
             next_link: 0,
             next_request: 0,
-            timers: BTreeSet::new(),
+            timers: Few::default(),
             output: VecDeque::new(),
         }
     }
@@ -459,12 +460,12 @@ impl<C: Choose> Agent<C> {
 
     /// When [`Agent::timeout`] is to be called.
     pub fn next_timeout(&self) -> Option<u64> {
-        self.timers.first().map(|(at, _)| *at)
+        self.timers.first().map(|((at, _), ())| *at)
     }
 
     /// Does what is due at `now`.
     pub fn timeout(&mut self, now: u64) {
-        while let Some(&(at, timer)) = self.timers.first()
+        while let Some(&((at, timer), ())) = self.timers.first()
             && at <= now
         {
             self.timers.remove(&(at, timer));
@@ -500,7 +501,7 @@ impl<C: Choose> Agent<C> {
             self.output.push_back(Output::Close(link));
             self.link_closed(link, now);
         }
-        self.timers.retain(|(_, timer)| !matches!(timer, Timer::Reconnect(_)));
+        self.timers.retain(|(_, timer), ()| !matches!(timer, Timer::Reconnect(_)));
         self.failed.clear();
     }
 

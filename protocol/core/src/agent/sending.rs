@@ -230,7 +230,7 @@ impl<C: Choose> Agent<C> {
         let Some(outbox) = self.outbox(contact) else { return };
         let at = now.saturating_add(outbox.fast.next(&fast));
         outbox.stage = Stage::Later(at, false);
-        self.timers.insert((at, Timer::Send(contact)));
+        self.timers.insert((at, Timer::Send(contact)), ());
         self.note(Noted::Repeated);
     }
 
@@ -263,7 +263,7 @@ impl<C: Choose> Agent<C> {
             Answer::Refused(SmpError::Quota) => {
                 let at = now.saturating_add(outbox.slow.next(&slow));
                 outbox.stage = Stage::Later(at, true);
-                self.timers.insert((at, Timer::Send(contact)));
+                self.timers.insert((at, Timer::Send(contact)), ());
                 if let Some(known) = self.links.get_mut(&link) {
                     known.senders.remove(&contact);
                 }

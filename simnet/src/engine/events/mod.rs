@@ -38,12 +38,12 @@ use self::connections::{ConnectionNo, Connections};
 use self::heap::{Event, Heap};
 use self::ledger::Ledger;
 use self::routers::Site;
-use self::users::User;
+use self::users::{Alarm, User};
 use super::faults::{FaultStep, Faults};
 use super::{EngineError, GRACE_NS, Outcome, Progress, SETUP_LIMIT_NS, SETUP_SPREAD_NS, finish};
 use crate::groups::{Joining, When};
 use crate::network::{Place, UserIdx};
-use crate::observe::Log;
+use crate::observe::{Log, Writer};
 use crate::population::ConversationId;
 use crate::scenario::Scenario;
 use crate::seed::{Streams, below};
@@ -70,6 +70,8 @@ struct Simulation<'a> {
     heap: Heap,
     routers: Vec<Site>,
     users: Vec<User>,
+    /// Of each user.
+    alarms: Vec<Alarm>,
     connections: Connections,
     /// Pairs of places between which nothing passes, the smaller first.
     cut: BTreeSet<(Place, Place)>,
@@ -81,7 +83,7 @@ struct Simulation<'a> {
     ids: ChaCha8Rng,
     /// Who is invited to groups, and when.
     joinings: Vec<Joining>,
-    log: Log,
+    log: Writer,
     ledger: Ledger,
     /// What jitter is drawn from.
     wear: u64,
@@ -111,6 +113,7 @@ impl<'a> Simulation<'a> {
         });
         Ok(Self {
             users: users.collect(),
+            alarms: vec![Alarm::default(); plan.population.users.len()],
             scenario,
             plan,
             streams,
@@ -123,7 +126,7 @@ impl<'a> Simulation<'a> {
             key: X25519Secret::from_bytes([2; 32]).public(),
             ids: streams.stream("correlation"),
             joinings: plan.population.joinings(streams),
-            log,
+            log: Writer::new(log).map_err(EngineError::Thread)?,
             ledger: Ledger::new(&plan.population),
             wear: streams.stream("jitter").next_u64(),
             churn: Churning::default(),
@@ -163,7 +166,7 @@ impl<'a> Simulation<'a> {
             self.with_agent(UserIdx::from(user), |agent, now| agent.count_pings(now));
         }
         let (truth, counts) = self.ledger.finish(plan);
-        finish(plan, self.log, truth, counts, (self.now, begun))
+        finish(plan, self.log.into_log(), truth, counts, (self.now, begun))
     }
 
     /// Runs until so many conversations are set up, or, with the time when sending began, until everything has arrived.

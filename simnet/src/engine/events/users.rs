@@ -33,8 +33,16 @@ pub(super) struct User {
     place: Place,
     agent: Agent<Picker>,
     links: BTreeMap<LinkNo, ConnectionNo>,
-    /// When its timer is set for.
-    timer: Option<u64>,
+}
+
+/// When a user's agent wants its timeout. Apart from the user, as most timers come to nothing and what they say is all that is
+/// read then.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Alarm {
+    /// When it is to be woken.
+    wanted: Option<u64>,
+    /// When the heap wakes it next: not later than it wants.
+    set: Option<u64>,
 }
 
 impl User {
@@ -47,7 +55,7 @@ impl User {
         streams: &Streams,
     ) -> Self {
         let agent = Agent::new(config, Picker::new(user, policy, lists, streams));
-        Self { place, agent, links: BTreeMap::new(), timer: None }
+        Self { place, agent, links: BTreeMap::new() }
     }
 
     pub(super) fn place(&self) -> Place {
@@ -78,11 +86,20 @@ impl Simulation<'_> {
         while let Some(output) = self.user(user).and_then(|known| known.agent.poll()) {
             self.output(user, output);
         }
-        let Some(known) = self.users.get_mut(user.index()) else { return };
-        if let Some(due) = known.agent.next_timeout()
-            && known.timer.is_none_or(|timer| due < timer)
-        {
-            known.timer = Some(due.max(now));
+        let wanted = self.user(user).and_then(|known| known.agent.next_timeout());
+        if let Some(alarm) = self.alarms.get_mut(user.index()) {
+            alarm.wanted = wanted;
+        }
+        self.set_alarm(user);
+    }
+
+    /// Has a user woken when it wants to be, unless it is woken earlier.
+    fn set_alarm(&mut self, user: UserIdx) {
+        let now = self.now;
+        let Some(alarm) = self.alarms.get_mut(user.index()) else { return };
+        let Some(due) = alarm.wanted else { return };
+        if alarm.set.is_none_or(|set| due < set) {
+            alarm.set = Some(due.max(now));
             // Most wait for as long as an answer may take.
             match due.saturating_sub(now) {
                 wait if wait == self.scenario.client.request_timeout_ns => {
@@ -95,9 +112,14 @@ impl Simulation<'_> {
 
     pub(super) fn user_timer(&mut self, user: UserIdx) {
         let now = self.now;
-        let Some(known) = self.user(user).filter(|known| known.timer == Some(now)) else { return };
-        known.timer = None;
-        self.with_agent(user, |agent, now| agent.timeout(now));
+        let Some(alarm) = self.alarms.get_mut(user.index()).filter(|alarm| alarm.set == Some(now)) else {
+            return;
+        };
+        alarm.set = None;
+        match alarm.wanted {
+            Some(wanted) if wanted <= now => self.with_agent(user, |agent, now| agent.timeout(now)),
+            _ => self.set_alarm(user),
+        }
     }
 
     fn output(&mut self, user: UserIdx, output: Output) {

@@ -122,6 +122,21 @@ fn no_session_is_given_up_before_the_window_has_passed() {
     assert_eq!(net.count("0 r1 close"), 1);
 }
 
+#[test]
+fn an_agent_whose_pings_are_counted_waits_for_nothing_once_everything_is_answered() {
+    let config = AgentConfig { count_pings: true, ..AgentConfig::default() };
+    let mut net = Net::connected(&config);
+    assert_eq!(net.agents[0].next_timeout(), None);
+    net.fates.push(("0 r3 SEND", Fate::Lost));
+    net.send(0, 0);
+    let due = net.now + config.request_timeout;
+    assert_eq!(net.agents[0].next_timeout(), Some(due), "the answer may take that long");
+    net.fates.clear();
+    net.run_for(60 * SECOND);
+    assert_eq!(net.received(1), [0], "sent again");
+    assert_eq!(net.agents[0].next_timeout(), None);
+}
+
 /// A proxy's session has no subscriptions and gets no pings; that nothing is answered is noticed by the messages themselves.
 #[test]
 fn a_proxy_that_answers_nothing_is_given_up() {

@@ -28,6 +28,19 @@ pub struct QueueStore {
     /// Its methods are with it.
     pub(super) services: Services,
     pub(super) journal: Journal,
+    oldest: Oldest,
+}
+
+/// Nothing that waits is older, in nanoseconds; nothing waits where there is no time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Oldest {
+    message: Option<u64>,
+    notification: Option<u64>,
+}
+
+/// The earlier of two times, if there are any.
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
 }
 
 /// Changes that nobody took yet; none are kept unless it was asked for.
@@ -126,6 +139,7 @@ impl QueueStore {
                 queue.notifier = Some(Box::new(Notifier { id, key: auth_key, secret, waiting, service }));
             }
             Record::Message { recipient, number, message } => {
+                self.oldest.message = earlier(self.oldest.message, Some(message.time));
                 let queue =
                     self.queues.get_mut(&recipient).ok_or_else(|| RecordError::Orphan(key.clone()))?;
                 if !queue.messages.restore(number, message) {
@@ -133,6 +147,7 @@ impl QueueStore {
                 }
             }
             Record::Notification { recipient, number, notification } => {
+                self.oldest.notification = earlier(self.oldest.notification, Some(notification.time));
                 let queue = self.queues.get_mut(&recipient);
                 let notifier = queue.and_then(|queue| queue.notifier.as_mut());
                 let notifier = notifier.ok_or_else(|| RecordError::Orphan(key.clone()))?;
@@ -323,6 +338,7 @@ impl QueueStore {
             number,
             message: message.clone(),
         });
+        self.oldest.message = earlier(self.oldest.message, Some(message.time));
         queue.messages.push(message);
         Some(offered)
     }
@@ -346,10 +362,19 @@ impl QueueStore {
 
     /// Removes messages and notifications older than their `ttl`, in nanoseconds, from every queue (SN-15, SN-20).
     pub fn expire_all(&mut self, message_ttl: u64, notification_ttl: u64, now: u64) {
+        let expired = |time: Option<u64>, ttl: u64| time.is_some_and(|time| time.saturating_add(ttl) < now);
+        let Oldest { message, notification } = self.oldest;
+        if !expired(message, message_ttl) && !expired(notification, notification_ttl) {
+            return;
+        }
+        self.oldest = Oldest::default();
         for (recipient, queue) in &mut self.queues {
             queue.expire(recipient, message_ttl, now, &mut self.journal);
+            self.oldest.message = earlier(self.oldest.message, queue.first().map(|first| first.time));
             if let Some(notifier) = &mut queue.notifier {
                 notifier.expire(recipient, notification_ttl, now, &mut self.journal);
+                let first = notifier.waiting.first().map(|first| first.time);
+                self.oldest.notification = earlier(self.oldest.notification, first);
             }
         }
     }
@@ -369,6 +394,7 @@ impl QueueStore {
             number,
             notification: notification.clone(),
         });
+        self.oldest.notification = earlier(self.oldest.notification, Some(notification.time));
         notifier.waiting.push(notification);
         if notifier.waiting.len() > quota
             && let Some((number, _)) = notifier.waiting.pop()
