@@ -28,9 +28,13 @@ impl Mixer {
 
 /// A map of mostly few entries, of which there are many: a tree's smallest node has room for eleven.
 ///
-/// Entries are ordered by key. Adding at the end and removing at the beginning is quick however many there are.
+/// Entries are ordered by key. Adding at the end and removing at the beginning is quick however many there are. No memory is
+/// held for entries that are gone: most of these maps are empty most of the time.
 #[derive(Clone, Debug)]
 pub(crate) struct Few<K, V>(VecDeque<(K, V)>);
+
+/// So many entries have memory for themselves only.
+const FEWEST: usize = 4;
 
 impl<K, V> Default for Few<K, V> {
     fn default() -> Self {
@@ -54,13 +58,22 @@ impl<K: Ord, V> Few<K, V> {
                     *old = value;
                 }
             }
-            Err(place) => self.0.insert(place, (key, value)),
+            Err(place) => {
+                if self.0.len() == self.0.capacity() && self.0.len() < FEWEST {
+                    self.0.reserve_exact(1);
+                }
+                self.0.insert(place, (key, value));
+            }
         }
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let place = self.place(key).ok()?;
-        self.0.remove(place).map(|(_, value)| value)
+        let removed = self.0.remove(place);
+        if self.0.is_empty() {
+            self.0 = VecDeque::new();
+        }
+        removed.map(|(_, value)| value)
     }
 
     /// The entry with the smallest key.

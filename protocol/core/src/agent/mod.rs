@@ -455,7 +455,12 @@ impl<C: Choose> Agent<C> {
 
     /// The next thing to do for whoever drives the agent.
     pub fn poll(&mut self) -> Option<Output> {
-        self.output.pop_front()
+        let output = self.output.pop_front();
+        if output.is_none() {
+            // There are many agents, and most want nothing most of the time: no memory is kept for it.
+            self.output = VecDeque::new();
+        }
+        output
     }
 
     /// When [`Agent::timeout`] is to be called.

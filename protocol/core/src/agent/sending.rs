@@ -242,6 +242,9 @@ impl<C: Choose> Agent<C> {
         match answer {
             Answer::Done => {
                 let (item, proxy) = (outbox.items.pop_front(), outbox.proxy);
+                if outbox.items.is_empty() {
+                    outbox.items = VecDeque::new();
+                }
                 outbox.stage = Stage::Idle;
                 (outbox.fast, outbox.slow) = (Attempts::default(), Attempts::default());
                 if let Some(known) = self.links.get_mut(&link) {

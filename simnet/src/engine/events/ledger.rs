@@ -57,7 +57,11 @@ fn direction(
 fn take(list: &mut VecDeque<u32>, sent: &[SentMessage], number: u32) -> Option<u32> {
     let is_it = |place: &u32| sent.get(*place as usize).is_some_and(|sent| sent.key.seq == number);
     let found = list.iter().position(is_it)?;
-    list.remove(found)
+    let place = list.remove(found);
+    if list.is_empty() {
+        *list = VecDeque::new();
+    }
+    place
 }
 
 impl Ledger {

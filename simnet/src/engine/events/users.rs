@@ -1,6 +1,6 @@
 //! Users' agents: what they want is done over connections, and what comes from there they are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use sxlab_protocol::agent::{Agent, AgentConfig, Answer, Delivery, LinkNo, Output, Request, RequestNo};
@@ -228,7 +228,11 @@ impl Simulation<'_> {
         for Told { corr, entity, response } in told {
             let pending = self.connections.get_mut(number).and_then(|connection| {
                 let place = connection.pending.iter().position(|(asked, _)| *asked == corr)?;
-                connection.pending.remove(place)
+                let pending = connection.pending.remove(place);
+                if connection.pending.is_empty() {
+                    connection.pending = VecDeque::new();
+                }
+                pending
             });
             match (pending, response) {
                 (Some((_, request)), response) => match answer(response) {

@@ -115,7 +115,12 @@ impl Router {
 
     /// The next block of responses to a client.
     pub fn next_told(&mut self, session: SessionNo) -> Option<Vec<Told>> {
-        let told = self.sessions.get_mut(&session)?.told.pop_front();
+        let waiting = &mut self.sessions.get_mut(&session)?.told;
+        let told = waiting.pop_front();
+        if waiting.is_empty() {
+            // Most sessions have nothing to write most of the time: no memory is kept for it.
+            *waiting = VecDeque::new();
+        }
         self.statistics.blocks_out += u64::from(told.is_some());
         self.deliver_deferred(session);
         told
