@@ -3,6 +3,7 @@
 //! [`Scenario`] holds plain numbers, every one of them checked and every default filled in; the file's own form
 //! is private to this module. Whatever is wrong is an [`InputError`] of one line that names file, line and key.
 
+mod calls;
 mod check;
 mod client;
 mod file;
@@ -18,13 +19,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use sxlab_protocol::agent::AgentConfig;
 
+pub use self::calls::Calls;
 pub(crate) use self::check::millionths;
 pub use self::client::Client;
 pub use self::groups::Groups;
 pub use crate::friends::FriendList;
 pub use crate::input::InputError;
 use crate::network::{Network, OperatorIdx, Place, RouterIdx};
+use crate::population::User;
 use crate::selection::Policy;
 pub use crate::times::TimeUnit;
 
@@ -68,6 +72,9 @@ pub struct Scenario {
     /// Groups of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Groups>,
+    /// Calls between contacts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Calls>,
     /// When queues move to other routers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotate>,
@@ -120,6 +127,13 @@ fn is_zero(value: &u64) -> bool {
 }
 
 impl Scenario {
+    /// The configuration of a user's agent.
+    pub(crate) fn agent_of(&self, user: &User) -> AgentConfig {
+        let config = self.client.agent_of(user);
+        let call_lapse = self.calls.map_or(config.call_lapse, |calls| calls.lapse_ns);
+        AgentConfig { call_lapse, ..config }
+    }
+
     /// The first key that only the event engine knows, if there is one.
     pub fn only_for_events(&self) -> Option<&'static str> {
         let keys = [

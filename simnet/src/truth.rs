@@ -24,6 +24,21 @@ pub struct Truth {
     pub sent: Vec<SentMessage>,
     /// Messages that a client received, decrypted and found to be what was sent.
     pub deliveries: Vec<Delivery>,
+    /// Calls, in the order of time.
+    pub calls: Vec<TrueCall>,
+}
+
+/// A call between contacts: its messages are among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TrueCall {
+    /// When the caller's client was told to call, in nanoseconds from the beginning of the run.
+    pub begun_at_ns: u64,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Whether its inviter called.
+    pub from_a: bool,
+    /// When who took it had the caller's answer, if it was set up.
+    pub set_up_at_ns: Option<u64>,
 }
 
 /// A client's address. Ports are used again, so each use counts from its time on.
@@ -196,6 +211,16 @@ impl Truth {
             out.extend_from_slice(&received_at_ns.to_be_bytes());
         }
         part(&out);
+        if !self.calls.is_empty() {
+            out.clear();
+            for TrueCall { begun_at_ns, conversation, from_a, set_up_at_ns } in &self.calls {
+                out.extend_from_slice(&begun_at_ns.to_be_bytes());
+                out.extend_from_slice(&conversation.0.to_be_bytes());
+                out.push(u8::from(*from_a));
+                out.extend_from_slice(&set_up_at_ns.unwrap_or(u64::MAX).to_be_bytes());
+            }
+            part(&out);
+        }
         TraceHash(parts.finalize().into())
     }
 }
@@ -328,7 +353,13 @@ mod tests {
             address: "192.168.0.1:9000".to_owned(),
             user: UserIdx(1),
         });
-        all.extend([proxied, later, addressed]);
+        let mut calling = all[0].clone();
+        let call =
+            TrueCall { begun_at_ns: 1, conversation: ConversationId(3), from_a: true, set_up_at_ns: None };
+        calling.calls.push(call);
+        let mut called = calling.clone();
+        called.calls[0].set_up_at_ns = Some(2);
+        all.extend([proxied, later, addressed, calling, called]);
         let hashes: BTreeSet<TraceHash> = all.iter().map(Truth::trace_hash).collect();
         assert_eq!(hashes.len(), all.len());
     }

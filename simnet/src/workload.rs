@@ -3,6 +3,7 @@
 //! Times count from the beginning of the sending phase. An engine adds the time at which its network is set up:
 //! every queue created and secured, every contact able to send.
 
+mod calls;
 mod diurnal;
 mod grouped;
 mod recorded;
@@ -11,6 +12,7 @@ mod sessions;
 
 use rand_chacha::ChaCha8Rng;
 
+pub use self::calls::Call;
 pub(crate) use self::diurnal::Day;
 pub use self::rotations::Rotation;
 use crate::groups;
@@ -29,7 +31,7 @@ pub struct Send {
     pub conversation: ConversationId,
     /// Whether the conversation's inviter sends it.
     pub from_a: bool,
-    /// Its number in its direction of the conversation, from 0 without gaps, in the order of times; in a group its number among the
+    /// Its number in its direction of the conversation, from 0 without gaps, in the order of times, where no call comes between; in a group its number among the
     /// sender's messages to the group.
     pub seq: u32,
     /// Length of its body, in bytes.
@@ -43,6 +45,8 @@ pub struct Plan {
     pub population: Population,
     /// Messages, ordered as [`Send`] is: by time, then conversation, direction and number.
     pub sends: Vec<Send>,
+    /// Calls between contacts, by time.
+    pub calls: Vec<Call>,
     /// Queues that move to other routers, by time.
     pub rotations: Vec<Rotation>,
     /// What was read of the trace, if there is one.
@@ -95,7 +99,8 @@ impl Plan {
             sends.sort_unstable();
         }
         let rotations = rotations::plan(scenario, &population, streams);
-        Self { population, sends, rotations, trace }
+        let calls = calls::plan(scenario, &population, streams);
+        Self { population, sends, calls, rotations, trace }
     }
 }
 

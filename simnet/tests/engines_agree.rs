@@ -14,7 +14,7 @@ use sxlab_simnet::population::{TOR, User};
 use sxlab_simnet::scenario::{Overrides, Scenario};
 use sxlab_simnet::seed::Streams;
 use sxlab_simnet::selection::Policy;
-use sxlab_simnet::truth::{LaterQueue, MessageKey, Truth};
+use sxlab_simnet::truth::{LaterQueue, MessageKey, TrueCall, Truth};
 use sxlab_simnet::workload::Plan;
 
 /// Two operators with two routers each; 12 users in 18 conversations send 120 messages in a minute.
@@ -309,6 +309,29 @@ fn over_tor() {
 
 fn place(user: &User) -> Place {
     if user.tor { Place::Tor(user.region) } else { Place::Region(user.region) }
+}
+
+/// Contacts call each other while they write: some calls are taken, others are not or too late.
+#[test]
+fn with_calls() {
+    let calls = "[calls]\nper_user_per_day = 3000\nanswered = 0.8\nanswer_after = \"4s\"\nlapse = \"10s\"\n";
+    let [turmoil, events] = agree(&scenario(&format!("{calls}{}", uneven())), 3);
+    let of = |outcome: &Outcome| {
+        let counts = &outcome.counts;
+        [counts.calls, counts.calls_offered, counts.calls_answered, counts.calls_set_up, counts.calls_lapsed]
+    };
+    assert_eq!(of(&turmoil), of(&events));
+    let [calls, offered, answered, set_up, lapsed] = of(&events);
+    assert!(calls > offered && set_up > 5 && set_up == answered && lapsed > 0, "{:?}", of(&events));
+    assert_eq!(events.truth.sent.len() as u64, 120 + calls + offered + answered);
+    assert_eq!(events.counts.receipts, 120 + calls, "offers and answers have none");
+    assert_eq!(events.truth.calls.iter().filter(|call| call.set_up_at_ns.is_some()).count() as u64, set_up);
+    for (a, b) in turmoil.truth.calls.iter().zip(&events.truth.calls) {
+        assert_eq!((a.conversation, a.from_a), (b.conversation, b.from_a));
+        let time = |call: &TrueCall| call.set_up_at_ns.map(|at| (at - call.begun_at_ns) / 1_000_000);
+        let (a, b) = (time(a), time(b));
+        assert!(a == b || a.zip(b).is_some_and(|(a, b)| a.abs_diff(b) <= 4), "{a:?} and {b:?} ms");
+    }
 }
 
 /// Latencies that differ from link to link.

@@ -133,6 +133,12 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
         if run.scenario.rotation.is_some() {
             add("queues_rotated", finished.counts.rotated);
         }
+        if run.scenario.calls.is_some() {
+            add("calls", finished.counts.calls);
+            add("calls_offered", finished.counts.calls_offered);
+            add("calls_set_up", finished.counts.calls_set_up);
+            add("calls_lapsed", finished.counts.calls_lapsed);
+        }
         if run.scenario.groups.is_some() {
             add("messages_forwarded", finished.counts.forwarded);
             add("messages_of_history", finished.counts.history);
@@ -179,6 +185,17 @@ fn delivery(run: &Run<'_>, evaluation: &mut Evaluation) -> Result<Vec<DeliveryRo
                 Some(median.interval),
                 median.n,
             );
+            evaluation.metrics.push(Metric { unit: Some("ms".to_owned()), ..metric });
+        }
+        let set_up: Vec<f64> = truth
+            .calls
+            .iter()
+            .filter_map(|call| Some(seconds(call.set_up_at_ns?.saturating_sub(call.begun_at_ns)) * 1000.0))
+            .collect();
+        if !set_up.is_empty() {
+            let median = stats::median_interval(&set_up).map_err(failed)?;
+            let (estimate, interval) = (median.estimate, Some(median.interval));
+            let metric = Metric::plain("call_setup_median", policy.name(), estimate, interval, median.n);
             evaluation.metrics.push(Metric { unit: Some("ms".to_owned()), ..metric });
         }
         let (sent, received) = (truth.sent.len() as u64, truth.deliveries.len() as u64);

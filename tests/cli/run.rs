@@ -346,6 +346,26 @@ async fn only_results_are_replaced() {
     assert_eq!(left, 2, "the scenario and the foreign directory");
 }
 
+/// Calls are messages of their own, and are counted.
+#[tokio::test]
+async fn calls_are_counted() {
+    let scratch = Scratch::new("run-calls");
+    let file = scratch.path("calls.toml");
+    let calls = "[calls]\nper_user_per_day = 20000\nanswered = 1\nanswer_after = \"1s\"\nlapse = \"5s\"\n";
+    std::fs::write(&file, format!("{SCENARIO}{calls}")).unwrap();
+    let summary = run(&file, &scratch.path("out"), &["--engine", "events"]).await;
+    let count = |name: &str| summary["counts"][name].as_u64().unwrap();
+    let (calls, offered, set_up) = (count("calls"), count("calls_offered"), count("calls_set_up"));
+    assert!(calls >= offered && offered >= set_up && set_up > 0, "{calls}, {offered}, {set_up}");
+    let messages = count("messages_sent") - MESSAGES * POLICIES.len() as u64;
+    assert!((calls + offered + set_up..=calls + 2 * offered).contains(&messages), "{messages}");
+    let metrics = summary["metrics"].as_array().unwrap();
+    let medians: Vec<&Value> =
+        metrics.iter().filter(|metric| metric["name"] == "call_setup_median").collect();
+    assert_eq!(medians.len(), POLICIES.len());
+    assert!(medians.iter().all(|median| median["estimate"].as_f64().unwrap() > 300.0), "{medians:?}");
+}
+
 /// Every wrong file or argument: one line that names file, line and key, code 2, and nothing written.
 #[tokio::test]
 async fn bad_input_is_one_line_and_leaves_nothing() {
@@ -367,6 +387,11 @@ async fn bad_input_is_one_line_and_leaves_nothing() {
         ("messages = 12", "messages = -12", "19: workload.messages: "),
         ("duration = \"10s\"", "duration = 10", "2: duration: "),
         ("[users]", "[users", "13: "),
+        (
+            "messages = 12",
+            "messages = 12\n[calls]\nper_user_per_day = 2\nanswered = -0.5",
+            "22: calls.answered: -0.5 is negative",
+        ),
     ] {
         assert!(SCENARIO.contains(good), "{good}");
         std::fs::write(&file, SCENARIO.replacen(good, bad, 1)).unwrap();

@@ -18,7 +18,7 @@ mod turmoil;
 use std::path::Path;
 
 use sxlab_node::tls::TlsError;
-use sxlab_protocol::agent::Noted;
+use sxlab_protocol::agent::{Calling, Noted};
 
 use crate::input::InputError;
 use crate::observe::{Log, LogError, TraceHash};
@@ -94,6 +94,16 @@ pub struct Counts {
     pub pings: u64,
     /// Receipts that came back to who sent.
     pub receipts: u64,
+    /// Calls that were begun: invitations sent.
+    pub calls: u64,
+    /// Those that were taken: offers sent.
+    pub calls_offered: u64,
+    /// Offers that the caller answered.
+    pub calls_answered: u64,
+    /// Calls that were set up: answers that came.
+    pub calls_set_up: u64,
+    /// Calls that came or were taken too late, or in whose place another one came.
+    pub calls_lapsed: u64,
     /// Messages that a group's host passed on.
     pub forwarded: u64,
     /// Messages that members of groups got from before they joined.
@@ -109,6 +119,23 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Counts what happened to a call.
+    fn happened(&mut self, what: Calling) {
+        match what {
+            Calling::Rings => {}
+            Calling::Offered(_) => self.calls_offered += 1,
+            Calling::Answered(_) => self.calls_answered += 1,
+            Calling::SetUp => self.calls_set_up += 1,
+            Calling::Lapsed => self.calls_lapsed += 1,
+        }
+    }
+
+    /// How many messages belong to a plan, with those that answered its calls.
+    fn messages(&self, plan: &Plan) -> usize {
+        let answers = usize::try_from(self.calls_offered + self.calls_answered).unwrap_or(usize::MAX);
+        (plan.sends.len() + plan.calls.len()).saturating_add(answers)
+    }
+
     /// Counts what an agent noted.
     fn note(&mut self, noted: Noted) {
         match noted {
@@ -252,7 +279,7 @@ fn finish(
 ) -> Result<Outcome, EngineError> {
     log.finish()?;
     let completeness = truth.completeness();
-    if !completeness.is_complete() || truth.sent.len() != plan.sends.len() {
+    if !completeness.is_complete() || truth.sent.len() != counts.messages(plan) {
         return Err(EngineError::Incomplete(completeness));
     }
     let last = truth.deliveries.iter().map(|delivery| delivery.received_at_ns).max().unwrap_or(now);

@@ -42,8 +42,8 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Client {
-    /// The configuration of a user's agent.
-    pub(crate) fn agent_of(&self, user: &User) -> AgentConfig {
+    /// The configuration of a user's agent, but for what other tables say.
+    pub(super) fn agent_of(&self, user: &User) -> AgentConfig {
         AgentConfig { direct: user.tor && self.tor_direct, ..self.agent() }
     }
 

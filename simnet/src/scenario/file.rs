@@ -28,6 +28,7 @@ pub(super) struct File {
     pub(super) users: Spanned<Users>,
     pub(super) workload: Spanned<Workload>,
     pub(super) groups: Option<Groups>,
+    pub(super) calls: Option<Calls>,
     pub(super) rotation: Option<Spanned<Rotation>>,
     pub(super) churn: Option<Spanned<Churn>>,
     #[serde(default)]
@@ -120,6 +121,16 @@ pub(super) struct Groups {
     pub(super) sizes: Spanned<Degrees>,
     pub(super) messages: Spanned<f64>,
     pub(super) joining: Option<Spanned<f64>>,
+}
+
+/// `[calls]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Calls {
+    pub(super) per_user_per_day: Spanned<f64>,
+    pub(super) answered: Spanned<f64>,
+    pub(super) answer_after: Option<Spanned<Duration>>,
+    pub(super) lapse: Option<Spanned<Duration>>,
 }
 
 /// `degrees = { min = 1, max = 500, exponent = 2.5 }`

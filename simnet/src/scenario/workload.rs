@@ -11,7 +11,7 @@ use crate::units::SECOND;
 use crate::workload::Day;
 
 /// The most messages that a drawn workload may send in all: at 24 bytes each, 480 MB.
-const MAX_MESSAGES: u64 = 20_000_000;
+pub(super) const MAX_MESSAGES: u64 = 20_000_000;
 
 /// How the text messages of the Copenhagen Networks Study (Sapiezynski et al., Scientific Data 6:315, 2019;
 /// 24,333 messages in four weeks) spread over the hours of the day, in ten thousandths.

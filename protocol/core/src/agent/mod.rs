@@ -7,6 +7,7 @@
 //! | `sending` | a contact's messages, one after the other, through the proxy of their destination |
 //! | `receiving` | queues, subscriptions, deliveries, acknowledgements |
 //! | `groups` | groups of members who are each other's contacts |
+//! | `calls` | how a call is set up, in three messages |
 //! | `rotation` | a contact's messages move to another queue |
 //! | `retry` | how long it waits before it tries again |
 //!
@@ -20,6 +21,7 @@
 //! [`Output::Connect`] with [`Agent::connected`] or [`Agent::link_closed`], and each [`Request`] of [`Output::Ask`] with
 //! [`Agent::answered`].
 
+mod calls;
 mod groups;
 mod links;
 mod receiving;
@@ -31,6 +33,8 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use self::calls::Current;
+pub use self::calls::{CallNo, Calling, Signal};
 use self::groups::Group;
 pub use self::groups::{Grouped, HISTORY};
 use self::links::Link;
@@ -89,6 +93,15 @@ pub enum Content {
         /// Bytes of its text.
         length: u32,
     },
+    /// One of the messages that set up a call: numbered as all messages are.
+    Call {
+        /// Its number.
+        number: u32,
+        /// The call.
+        call: CallNo,
+        /// Which of the three.
+        what: Signal,
+    },
     /// The receipt of the message with this number.
     Receipt(u32),
     /// The queue that was full is empty: send on (QCONT).
@@ -104,6 +117,14 @@ impl Content {
     #[must_use]
     pub fn is_confirmation(&self) -> bool {
         matches!(self, Self::Join(_) | Self::Accept)
+    }
+
+    /// The number of a message.
+    fn number(&self) -> Option<u32> {
+        match self {
+            Self::Message { number, .. } | Self::Call { number, .. } => Some(*number),
+            _ => None,
+        }
     }
 }
 
@@ -142,6 +163,8 @@ pub struct AgentConfig {
     pub subscriptions: usize,
     /// Whether messages are answered by receipts.
     pub receipts: bool,
+    /// After how long a call lapses that was not answered, in nanoseconds.
+    pub call_lapse: u64,
     /// Whom sessions are shared by.
     pub isolation: Isolation,
     /// Whether it sends without proxies: on sessions of its own with the queues' routers.
@@ -163,6 +186,7 @@ impl Default for AgentConfig {
             slow: retry(5 * MINUTE, MINUTE, 360 * MINUTE),
             subscriptions: 1350,
             receipts: true,
+            call_lapse: 3 * MINUTE,
             isolation: Isolation::Profile,
             direct: false,
         }
@@ -303,6 +327,15 @@ pub enum Output {
         /// The message's number.
         number: u32,
     },
+    /// Something happened to a call.
+    Call {
+        /// The contact.
+        contact: ContactNo,
+        /// The call.
+        call: CallNo,
+        /// What.
+        what: Calling,
+    },
     /// Something that is counted.
     Noted(Noted),
     /// What a right network does not let happen.
@@ -364,8 +397,10 @@ struct Contact {
     outbox: Option<Outbox>,
     /// The number of the next message that is due from the contact.
     due: u32,
-    /// The number of the next message to the contact.
+    /// The number of the next message to the contact that is not on its queue yet,
     sent: u32,
+    /// and of the next that is sent.
+    next: u32,
     established: bool,
     /// Whether the confirmation is on its way, so that other things can follow.
     ready: bool,
@@ -394,6 +429,8 @@ pub struct Agent<C> {
     /// The proxy to a destination, as long as its session lives.
     proxies: BTreeMap<Peer, RouterNo>,
     groups: BTreeMap<GroupNo, Box<Group>>,
+    /// The call with a contact, one at a time.
+    calls: BTreeMap<ContactNo, Current>,
     /// Queues that are being replaced, of this agent,
     rotating: BTreeMap<ContactNo, Box<Rotating>>,
     /// and of contacts, with the new one.
@@ -441,6 +478,7 @@ impl<C: Choose> Agent<C> {
             failed: BTreeMap::new(),
             proxies: BTreeMap::new(),
             groups: BTreeMap::new(),
+            calls: BTreeMap::new(),
             rotating: BTreeMap::new(),
             switching: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -494,9 +532,17 @@ impl<C: Choose> Agent<C> {
         self.open_outbox(contact, invitation, now);
     }
 
-    /// Sends the next message to an established contact.
-    pub fn send(&mut self, contact: ContactNo, number: u32, length: u32, now: u64) {
-        self.post(contact, Content::Message { number, length }, now);
+    /// Sends the next message to an established contact: its number, counted from 0.
+    pub fn send(&mut self, contact: ContactNo, length: u32, now: u64) -> u32 {
+        self.send_next(contact, |number| Content::Message { number, length }, now)
+    }
+
+    fn send_next(&mut self, contact: ContactNo, what: impl FnOnce(u32) -> Content, now: u64) -> u32 {
+        let Some(known) = self.contacts.get_mut(&contact) else { return 0 };
+        let number = known.next;
+        known.next += 1;
+        self.post(contact, what(number), now);
+        number
     }
 
     /// The device has lost its network, or the app was ended: every session is gone.

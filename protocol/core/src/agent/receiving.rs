@@ -3,7 +3,7 @@
 use super::links::Asked;
 use super::{
     Address, Agent, Answer, Choose, ContactNo, Content, Delivery, Failure, LinkNo, Noted, Output, Peer,
-    Request, RouterNo,
+    Request, RouterNo, Signal,
 };
 use crate::wire::EntityId;
 
@@ -121,34 +121,45 @@ impl<C: Choose> Agent<C> {
                 }
             }
             Content::Accept => self.establish(contact, now),
-            Content::Message { number, length } => {
-                let (due, group) = (known.due, known.group);
-                if number < due {
-                    return self.note(Noted::Duplicate);
-                }
-                if self.came_early(contact, (number, length)) {
-                    return;
-                }
-                // Members' messages are numbered in the group: what the host passed on is missing here.
-                if number > due && group.is_none() {
-                    return self.fail(contact, Failure::Order { came: number, due });
-                }
-                if let Some(known) = self.contacts.get_mut(&contact) {
-                    known.due = number + 1;
-                }
-                self.output.push_back(Output::Received { contact, number });
-                if let Some(group) = group {
-                    self.pass_on(group, contact, (number, length), now);
-                }
-                if self.sends_receipts(contact) {
-                    self.post(contact, Content::Receipt(number), now);
-                }
-                self.emptied(contact, now);
+            Content::Message { number, .. } | Content::Call { number, .. } => {
+                self.take_numbered(contact, number, content, now);
             }
             Content::Receipt(number) => self.output.push_back(Output::Receipt { contact, number }),
             Content::Continue => self.continue_sending(contact, now),
             Content::Rotation(what) => self.take_rotation(contact, *what, now),
             Content::Group(what) => self.take_grouped(contact, *what, now),
         }
+    }
+
+    /// Takes the next message, once.
+    fn take_numbered(&mut self, contact: ContactNo, number: u32, content: Content, now: u64) {
+        let Some(known) = self.contacts.get_mut(&contact) else { return };
+        let (due, group) = (known.due, known.group);
+        if number < due {
+            return self.note(Noted::Duplicate);
+        }
+        if self.came_early(contact, number, &content) {
+            return;
+        }
+        // Members' messages are numbered in the group: what the host passed on is missing here.
+        if number > due && group.is_none() {
+            return self.fail(contact, Failure::Order { came: number, due });
+        }
+        if let Some(known) = self.contacts.get_mut(&contact) {
+            known.due = number + 1;
+        }
+        self.output.push_back(Output::Received { contact, number });
+        if let (Some(group), Content::Message { length, .. }) = (group, &content) {
+            self.pass_on(group, contact, (number, *length), now);
+        }
+        // Of what sets up a call the invitation alone is answered by one.
+        let answered = !matches!(content, Content::Call { what: Signal::Offer | Signal::Answer, .. });
+        if answered && self.sends_receipts(contact) {
+            self.post(contact, Content::Receipt(number), now);
+        }
+        if let Content::Call { call, what, .. } = content {
+            self.take_signal(contact, call, what, now);
+        }
+        self.emptied(contact, now);
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Rotating {
     stage: Stage,
     /// The first message's number on the new queue, and those from there that came before all of the old queue's.
     first: u32,
-    early: Vec<(u32, u32)>,
+    early: Vec<Content>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,11 +124,11 @@ impl<C: Choose> Agent<C> {
     }
 
     /// Keeps a message of the new queue as long as some of the old one are missing.
-    pub(super) fn came_early(&mut self, contact: ContactNo, message: (u32, u32)) -> bool {
+    pub(super) fn came_early(&mut self, contact: ContactNo, number: u32, message: &Content) -> bool {
         let rotating = self.rotating.get_mut(&contact).filter(|rotating| rotating.stage == Stage::Emptying);
-        let Some(rotating) = rotating.filter(|rotating| message.0 >= rotating.first) else { return false };
-        if !rotating.early.contains(&message) {
-            rotating.early.push(message);
+        let Some(rotating) = rotating.filter(|rotating| number >= rotating.first) else { return false };
+        if !rotating.early.contains(message) {
+            rotating.early.push(message.clone());
         }
         true
     }
@@ -141,8 +141,8 @@ impl<C: Choose> Agent<C> {
         rotating.stage = Stage::Deleting;
         let early = std::mem::take(&mut rotating.early);
         self.go_on_rotating(contact, now);
-        for (number, length) in early {
-            self.take(contact, Content::Message { number, length }, now);
+        for message in early {
+            self.take(contact, message, now);
         }
     }
 

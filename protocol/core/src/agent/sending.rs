@@ -306,16 +306,14 @@ impl<C: Choose> Agent<C> {
     }
 
     fn accepted(&mut self, contact: ContactNo, content: &Content, proxy: RouterNo, now: u64) {
-        match content {
-            Content::Message { number, .. } => {
-                if let Some(known) = self.contacts.get_mut(&contact) {
-                    known.sent = *number + 1;
-                }
-                self.output.push_back(Output::Accepted { contact, number: *number, proxy });
-                self.left_to_host(contact, *number, proxy);
+        if let Some(number) = content.number() {
+            if let Some(known) = self.contacts.get_mut(&contact) {
+                known.sent = number + 1;
             }
-            Content::Accept => self.establish(contact, now),
-            _ => {}
+            self.output.push_back(Output::Accepted { contact, number, proxy });
+            self.left_to_host(contact, number, proxy);
+        } else if *content == Content::Accept {
+            self.establish(contact, now);
         }
     }
 }

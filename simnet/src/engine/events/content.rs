@@ -1,6 +1,6 @@
 //! What messages carry in this engine: the content in a few bytes, in a body that stands for one of the real length.
 
-use sxlab_protocol::agent::{Address, Content, Grouped, Rotation, RouterNo};
+use sxlab_protocol::agent::{Address, CallNo, Content, Grouped, Rotation, RouterNo, Signal};
 use sxlab_protocol::smp::envelope::{CONFIRMATION_SIZE, MESSAGE_SIZE};
 use sxlab_protocol::smp::semantic::{stand_in, stands_for};
 use sxlab_protocol::wire::EntityId;
@@ -25,6 +25,13 @@ pub(super) fn seal(content: &Content) -> Vec<u8> {
             bytes.push(b'M');
             bytes.extend_from_slice(&number.to_be_bytes());
             bytes.extend_from_slice(&length.to_be_bytes());
+        }
+        Content::Call { number, call, what } => {
+            let (tag, begun) = what.parts();
+            bytes.extend_from_slice(&[b'K', tag]);
+            bytes.extend_from_slice(&number.to_be_bytes());
+            bytes.extend_from_slice(&call.0.to_be_bytes());
+            bytes.extend_from_slice(&begun.to_be_bytes());
         }
         Content::Receipt(number) => {
             bytes.push(b'R');
@@ -71,6 +78,11 @@ pub(super) fn open(body: &[u8]) -> Option<Option<Content>> {
         }),
         b'A' => Content::Accept,
         b'M' => Content::Message { number: number(0)?, length: number(4)? },
+        b'K' => {
+            let begun = u64::from(number(9)?) << 32 | u64::from(number(13)?);
+            let what = Signal::of_parts(*rest.first()?, begun)?;
+            Content::Call { number: number(1)?, call: CallNo(number(5)?), what }
+        }
         b'R' => Content::Receipt(number(0)?),
         b'C' => Content::Continue,
         b'Q' => {

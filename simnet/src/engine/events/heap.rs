@@ -22,6 +22,10 @@ pub(super) enum Event {
     Join(ConversationId, Box<Address>),
     /// A member is invited to its group: of all that are, the how many.
     JoinGroup(u32),
+    /// A user calls: of the plan's calls, the how many.
+    Call(u32),
+    /// Who is called takes it.
+    TakeCall(u32),
     /// A queue moves to another router: of the plan's rotations, the how many.
     Rotate(u32),
     /// A user's agent waited for this time.

@@ -9,9 +9,9 @@ use crate::engine::Counts;
 use crate::network::{RouterIdx, UserIdx};
 use crate::population::{ConversationId, Population};
 use crate::truth::{
-    AddressUse, Delivery, LaterQueue, MessageKey, SentMessage, TrueConversation, TrueQueue, Truth,
+    AddressUse, Delivery, LaterQueue, MessageKey, SentMessage, TrueCall, TrueConversation, TrueQueue, Truth,
 };
-use crate::workload::{Plan, Send};
+use crate::workload::Plan;
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -25,6 +25,9 @@ pub(super) struct Ledger {
     sent: Vec<SentMessage>,
     accepted: usize,
     deliveries: Vec<Delivery>,
+    /// Calls that were begun, by their number in the plan, and how many ring that will be taken.
+    pub(super) calls: BTreeMap<u32, TrueCall>,
+    pub(super) ringing: u64,
 }
 
 /// A conversation's two directions: to who joined, and to who invited.
@@ -81,11 +84,11 @@ impl Ledger {
     }
 
     /// A user's agent takes a message for sending.
-    pub(super) fn taken(&mut self, send: &Send, at_ns: u64) {
+    pub(super) fn taken(&mut self, conversation: ConversationId, from_a: bool, seq: u32, at_ns: u64) {
         let place = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
-        let key = MessageKey { conversation: send.conversation, from_a: send.from_a, seq: send.seq };
+        let key = MessageKey { conversation, from_a, seq };
         self.sent.push(SentMessage { key, at_ns, proxy: None });
-        if let Some(direction) = self.direction(send.conversation, send.from_a) {
+        if let Some(direction) = self.direction(conversation, from_a) {
             direction.waiting.push_back(place);
             direction.travelling.push_back(place);
         }
@@ -95,9 +98,9 @@ impl Ledger {
         self.deliveries.len()
     }
 
-    /// Whether everything that was taken was accepted by a router and has arrived.
+    /// Whether everything that was taken was accepted by a router and has arrived, and nobody is about to take a call.
     pub(super) fn is_settled(&self) -> bool {
-        self.accepted == self.sent.len() && self.deliveries.len() >= self.sent.len()
+        self.accepted == self.sent.len() && self.deliveries.len() >= self.sent.len() && self.ringing == 0
     }
 
     /// What an agent tells its user.
@@ -207,6 +210,7 @@ impl Ledger {
             addresses: addresses.map(|(address, user)| AddressUse { at_ns: 0, address, user }).collect(),
             sent,
             deliveries: self.deliveries,
+            calls: self.calls.into_values().collect(),
         };
         (truth, self.counts)
     }

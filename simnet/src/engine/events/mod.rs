@@ -10,11 +10,13 @@
 //! | `connections` | connecting, closing, partitions, blocks on their way |
 //! | `routers` | routers: crashes, what they see and want |
 //! | `users` | users' agents: what they want and are told |
+//! | `calls` | users who call and are called |
 //! | `wear` | jitter and bandwidth |
 //! | `churn` | users who come and go |
 //! | `content` | what messages carry |
 //! | `ledger` | what really happened |
 
+mod calls;
 mod churn;
 mod connections;
 mod content;
@@ -108,7 +110,7 @@ impl<'a> Simulation<'a> {
         let single = single.map(|router| Rc::new(UserRouters::single(&scenario.network, router)));
         let users = plan.population.users.iter().enumerate().map(|(number, user)| {
             let lists = single.clone().unwrap_or_else(|| Rc::new(user.routers.clone()));
-            let config = scenario.client.agent_of(user);
+            let config = scenario.agent_of(user);
             User::new(UserIdx::from(number), user.place(), config, policy, lists, streams)
         });
         Ok(Self {
@@ -155,6 +157,7 @@ impl<'a> Simulation<'a> {
             }
         }
         self.rotate_next(begun, 0);
+        self.call_next(begun, 0);
         self.begin_churn();
         let all = plan.population.conversations.len();
         self.drive(progress, Some(begun), all)?;
@@ -233,13 +236,15 @@ impl<'a> Simulation<'a> {
                     let population = &self.plan.population;
                     let Some(conversation) = population.conversation(send.conversation) else { continue };
                     let (from, _) = conversation.ends(send.from_a);
-                    self.ledger.taken(send, next);
                     let contact = ContactNo(send.conversation.0);
                     let Some(group) = population.group_of(send.conversation) else {
-                        self.with_agent(from, |agent, now| agent.send(contact, send.seq, send.body_len, now));
+                        let mut number = send.seq;
+                        self.with_agent(from, |agent, now| number = agent.send(contact, send.body_len, now));
+                        self.ledger.taken(send.conversation, send.from_a, number, next);
                         self.write_asked();
                         break;
                     };
+                    self.ledger.taken(send.conversation, send.from_a, send.seq, next);
                     let host = population.host(send.conversation, from).map(|host| ContactNo(host.0));
                     let message = to_groups.entry((from, group.first, host, send.seq)).or_default();
                     message.0 = send.body_len;
@@ -284,6 +289,8 @@ impl<'a> Simulation<'a> {
                 self.with_agent(conversation.a, |agent, now| agent.invite(contact, now));
             }
             Event::Join(conversation, address) => self.join(conversation, *address),
+            Event::Call(number) => self.call(number),
+            Event::TakeCall(number) => self.take_call(number),
             Event::Rotate(number) => {
                 let Some(rotation) = self.plan.rotations.get(number as usize) else { return };
                 let Some(conversation) = self.plan.population.conversation(rotation.conversation) else {

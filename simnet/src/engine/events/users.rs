@@ -140,6 +140,7 @@ impl Simulation<'_> {
             Output::Invitation(contact, address) => {
                 self.heap.push(self.now, Event::Join(ConversationId(contact.0), Box::new(address)));
             }
+            Output::Call { call, what, .. } => self.happened_to_call(user, call, what),
             Output::Failed(contact, failure) => {
                 let text = format!("user {} with conversation {}: {failure}", user.0, contact.0);
                 self.failure.get_or_insert(text);

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use sxlab_node::client::{Event, Session, SessionError};
 use sxlab_node::world::World;
 use sxlab_protocol::agent::{
-    Address, Agent, AgentConfig, Answer, ContactNo, Content, Delivery, Grouped, LinkNo, Noted, Output,
-    Request, RequestNo, RouterNo,
+    Address, Agent, AgentConfig, Answer, CallNo, Calling, ContactNo, Content, Delivery, Grouped, LinkNo,
+    Noted, Output, Request, RequestNo, RouterNo,
 };
 use sxlab_protocol::crypto::keys::AuthSecretKey;
 use sxlab_protocol::smp::command::{Command, MsgFlags};
@@ -28,7 +28,7 @@ use crate::network::{Place, RouterIdx, UserIdx};
 use crate::population::{Conversation, ConversationId};
 use crate::seed::below;
 use crate::truth::MessageKey;
-use crate::workload::{Rotation, Send};
+use crate::workload::{Call, Rotation, Send};
 
 /// A user's client. Clones are the same client.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl Client {
         let name = format!("user/{}", user.0);
         let address = shared.user_address(user);
         let lists = Rc::new(shared.routers_of(user));
-        let config = shared.plan.population.user(user).map(|user| shared.scenario.client.agent_of(user));
+        let config = shared.plan.population.user(user).map(|user| shared.scenario.agent_of(user));
         let picker = Picker::new(user, shared.policy, lists, &shared.streams);
         let inner = Inner {
             user,
@@ -105,6 +105,7 @@ impl Client {
                 self.inner.world.spawn(async move { client.rotate(rotation).await });
             }
         }
+        self.start_calls();
         self.start_groups(to_groups.into_values().collect());
         for conversation in population.contacts() {
             for is_a in [true, false] {
@@ -193,8 +194,54 @@ impl Client {
         for send in sends {
             let at = begun + send.at_ns;
             self.inner.world.sleep(at.saturating_sub(elapsed())).await;
-            shared.message_taken(self.key(contact, true, send.seq), elapsed());
-            self.act(|agent, now| agent.send(contact, send.seq, send.body_len, now));
+            let number = self.act(|agent, now| agent.send(contact, send.body_len, now));
+            shared.message_taken(self.key(contact, true, number), elapsed());
+        }
+    }
+
+    /// Begins the user's calls.
+    fn start_calls(&self) {
+        let shared = &self.inner.shared;
+        let population = &shared.plan.population;
+        for (number, call) in (0u32..).zip(&shared.plan.calls) {
+            let known = population.conversation(call.conversation);
+            if known.is_some_and(|known| known.ends(call.from_a).0 == self.inner.user) {
+                let (client, call) = (self.clone(), *call);
+                self.inner.world.spawn(async move { client.call(CallNo(number), call).await });
+            }
+        }
+    }
+
+    async fn call(&self, number: CallNo, call: Call) {
+        let shared = &self.inner.shared;
+        let Some(begun) = shared.sending_begun().await else { return };
+        self.inner.world.sleep((begun + call.at_ns).saturating_sub(elapsed())).await;
+        let contact = ContactNo(call.conversation.0);
+        let message = self.act(|agent, now| agent.call(contact, number, now));
+        shared.call_begun(number, &call, elapsed());
+        shared.message_taken(self.key(contact, true, message), elapsed());
+    }
+
+    fn happened_to_call(&self, contact: ContactNo, call: CallNo, what: Calling) {
+        let shared = &self.inner.shared;
+        shared.count(|counts| counts.happened(what));
+        match what {
+            Calling::Rings => {
+                let planned = shared.plan.calls.get(call.0 as usize);
+                let Some(after) = planned.and_then(|planned| planned.taken_after_ns) else { return };
+                let ringing = shared.rings();
+                let client = self.clone();
+                self.inner.world.spawn(async move {
+                    client.inner.world.sleep(after).await;
+                    client.act(|agent, now| agent.take_call(contact, call, now));
+                    drop(ringing);
+                });
+            }
+            Calling::Offered(number) | Calling::Answered(number) => {
+                shared.message_taken(self.key(contact, true, number), elapsed());
+            }
+            Calling::SetUp => shared.call_set_up(call, elapsed()),
+            Calling::Lapsed => {}
         }
     }
 
@@ -212,9 +259,10 @@ impl Client {
     }
 
     /// Has the agent do something, and does what it wants.
-    fn act(&self, act: impl FnOnce(&mut Agent<Picker>, u64)) {
-        act(&mut self.inner.core.borrow_mut(), elapsed());
+    fn act<R>(&self, act: impl FnOnce(&mut Agent<Picker>, u64) -> R) -> R {
+        let done = act(&mut self.inner.core.borrow_mut(), elapsed());
         self.serve();
+        done
     }
 
     /// Does what the agent wants, and waits for its next timeout.
@@ -291,6 +339,7 @@ impl Client {
                 shared.message_received(self.key(contact, false, number), elapsed());
             }
             Output::Receipt { .. } => shared.count(|counts| counts.receipts += 1),
+            Output::Call { contact, call, what } => self.happened_to_call(contact, call, what),
             Output::Noted(noted) => self.note(noted),
             Output::Failed(contact, failure) => {
                 self.give_up(&format!("with conversation {}: {failure}", contact.0));

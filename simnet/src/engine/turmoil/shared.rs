@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use rand_core::Rng;
 use sxlab_node::identity::RouterIdentity;
+use sxlab_protocol::agent::CallNo;
 use sxlab_protocol::observe::Sight;
 use sxlab_protocol::wire::{EntityId, Host, QueueAddress, RouterAddress};
 use tokio::sync::{oneshot, watch};
@@ -21,9 +22,9 @@ use crate::scenario::Scenario;
 use crate::seed::Streams;
 use crate::selection::{Policy, UserRouters, single_router};
 use crate::truth::{
-    AddressUse, Delivery, LaterQueue, MessageKey, SentMessage, TrueConversation, TrueQueue, Truth,
+    AddressUse, Delivery, LaterQueue, MessageKey, SentMessage, TrueCall, TrueConversation, TrueQueue, Truth,
 };
-use crate::workload::Plan;
+use crate::workload::{Call, Plan};
 
 pub(super) struct Shared {
     pub(super) scenario: Scenario,
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     links: RefCell<BTreeMap<(Place, Place), VantageId>>,
     written: RefCell<Written>,
     counts: Cell<Counts>,
+    /// Held by each who is about to take a call.
+    ringing: Rc<()>,
 }
 
 /// The way of one invitation.
@@ -59,6 +62,7 @@ struct Written {
     sent: BTreeMap<MessageKey, SentMessage>,
     deliveries: Vec<Delivery>,
     addresses: BTreeMap<String, UserIdx>,
+    calls: BTreeMap<CallNo, TrueCall>,
 }
 
 impl Shared {
@@ -121,6 +125,7 @@ impl Shared {
                 ..Written::default()
             }),
             counts: Cell::default(),
+            ringing: Rc::new(()),
         }))
     }
 
@@ -207,13 +212,15 @@ impl Shared {
         self.written.borrow().deliveries.len()
     }
 
-    /// Whether every planned message was accepted by a router and has arrived.
+    /// Whether every planned message was accepted by a router and has arrived, and nobody is about to take a call.
     pub(super) fn is_settled(&self) -> bool {
         let written = self.written.borrow();
         let accepted = written.sent.values().filter(|sent| sent.proxy.is_some()).count();
-        accepted == self.plan.sends.len()
+        let messages = self.counts.get().messages(&self.plan);
+        accepted == messages
+            && Rc::strong_count(&self.ringing) == 1
             && self.established() == self.plan.population.conversations.len()
-            && written.deliveries.len() >= self.plan.sends.len()
+            && written.deliveries.len() >= messages
     }
 
     /// Records what no client should meet; the run ends with it.
@@ -340,6 +347,24 @@ impl Shared {
         written.deliveries.push(Delivery { key, sent_at_ns, received_at_ns: at_ns });
     }
 
+    pub(super) fn call_begun(&self, number: CallNo, call: &Call, begun_at_ns: u64) {
+        let Call { conversation, from_a, .. } = *call;
+        let call = TrueCall { begun_at_ns, conversation, from_a, set_up_at_ns: None };
+        self.written.borrow_mut().calls.insert(number, call);
+        self.count(|counts| counts.calls += 1);
+    }
+
+    pub(super) fn call_set_up(&self, number: CallNo, at_ns: u64) {
+        if let Some(call) = self.written.borrow_mut().calls.get_mut(&number) {
+            call.set_up_at_ns = Some(at_ns);
+        }
+    }
+
+    /// Somebody is about to take a call, as long as this is held.
+    pub(super) fn rings(&self) -> Rc<()> {
+        Rc::clone(&self.ringing)
+    }
+
     /// What a body must be: known to both ends of a conversation, and to nobody between.
     pub(super) fn body(&self, key: MessageKey, length: u32) -> Vec<u8> {
         let mut body = vec![0; length as usize];
@@ -384,6 +409,7 @@ impl Shared {
                 .collect(),
             sent: written.sent.into_values().collect(),
             deliveries: written.deliveries,
+            calls: written.calls.into_values().collect(),
         };
         (self.log.take(), truth, self.counts.get())
     }

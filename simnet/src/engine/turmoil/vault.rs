@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha20Rng;
-use sxlab_protocol::agent::{Address, ContactNo, Content, Grouped, Rotation, RouterNo};
+use sxlab_protocol::agent::{Address, CallNo, ContactNo, Content, Grouped, Rotation, RouterNo, Signal};
 use sxlab_protocol::crypto::boxes::random_nonce;
 use sxlab_protocol::crypto::keys::{
     AuthPublicKey, AuthSecretKey, KeyType, SharedSecret, X25519Public, X25519Secret,
@@ -231,6 +231,13 @@ impl Vault {
                 let length = u32::try_from(text.len()).ok()?;
                 (Content::Message { number, length }, text)
             }
+            b'K' => {
+                let tag = reader.u8().ok()?;
+                let (number, call) = (reader.u32().ok()?, reader.u32().ok()?);
+                let begun = u64::from(reader.u32().ok()?) << 32 | u64::from(reader.u32().ok()?);
+                let what = Signal::of_parts(tag, begun)?;
+                (Content::Call { number, call: CallNo(call), what }, Vec::new())
+            }
             b'R' => (Content::Receipt(reader.u32().ok()?), Vec::new()),
             b'C' => (Content::Continue, Vec::new()),
             b'Q' => {
@@ -292,6 +299,13 @@ fn encode(content: &Content, reply: Option<&QueueAddress>, text: &[u8]) -> Optio
             out.push(b'M');
             out.extend_from_slice(&number.to_be_bytes());
             out.extend_from_slice(text);
+        }
+        Content::Call { number, call, what } => {
+            let (tag, begun) = what.parts();
+            out.extend_from_slice(&[b'K', tag]);
+            out.extend_from_slice(&number.to_be_bytes());
+            out.extend_from_slice(&call.0.to_be_bytes());
+            out.extend_from_slice(&begun.to_be_bytes());
         }
         Content::Receipt(number) => {
             out.push(b'R');

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod calls;
 mod groups;
 mod offline;
 mod rotation;
@@ -223,7 +224,7 @@ impl Net {
 
     /// Sends a message.
     pub(super) fn send(&mut self, agent: usize, number: u32) {
-        self.act(agent, |agent, now| agent.send(CONTACT, number, 100, now));
+        self.act(agent, |agent, now| assert_eq!(agent.send(CONTACT, 100, now), number));
     }
 
     fn line(&mut self, line: String) {

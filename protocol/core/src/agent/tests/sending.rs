@@ -154,6 +154,7 @@ fn a_router_that_refuses_for_good_fails_the_contact() {
 #[test]
 fn a_message_that_is_missing_is_noticed() {
     let mut net = Net::connected(&AgentConfig::default());
+    net.agents[0].contacts.get_mut(&CONTACT).unwrap().next = 1;
     net.send(0, 1);
     net.run_for(SECOND);
     assert_eq!(net.failures(), [&Failure::Order { came: 1, due: 0 }]);
