@@ -16,6 +16,8 @@ pub struct Group {
     pub members: Vec<Member>,
     /// The first of the conversations between its members. See [`Group::pair`].
     pub first: ConversationId,
+    /// Of a business's chat with a customer, who is its second member: the business's number.
+    pub business: Option<u32>,
 }
 
 /// A member of a group.
@@ -23,7 +25,7 @@ pub struct Group {
 pub struct Member {
     /// Who.
     pub user: UserIdx,
-    /// The conversation with the owner in which the invitation comes; of the owner none.
+    /// The conversation with the owner in which the invitation comes; none of the owner, and of a business's customer.
     pub via: Option<ConversationId>,
     /// When it is invited, in nanoseconds after the beginning of the sending phase; none: before.
     pub joins_at_ns: Option<u64>,
@@ -37,7 +39,7 @@ impl Member {
 }
 
 /// Members who are there when sending begins are invited spread over this time.
-const SPREAD_NS: u64 = 5_000_000_000;
+pub(crate) const SPREAD_NS: u64 = 5_000_000_000;
 
 /// When a member is invited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +80,7 @@ impl Group {
     }
 
     /// The member at a place, as the owner is told to invite it.
-    fn joining(&self, number: usize, place: usize, when: When) -> Option<Joining> {
+    pub(crate) fn joining(&self, number: usize, place: usize, when: When) -> Option<Joining> {
         let contact = |other| ContactNo(self.pair(other, place).0);
         Some(Joining {
             when,
@@ -130,7 +132,7 @@ impl Population {
             });
             joining.collect()
         };
-        groups.flat_map(of_group).collect()
+        groups.filter(|(_, group)| group.business.is_none()).flat_map(of_group).collect()
     }
 }
 
@@ -163,20 +165,31 @@ pub(crate) fn draw(scenario: &Scenario, population: &mut Population, streams: &S
         }));
         members.sort_by_key(|member| member.joins_at_ns);
         // Without a time comes first; the owner was the first of these.
-        let id = |place: usize| ConversationId(u32::try_from(begin + place).unwrap_or(u32::MAX));
-        let group = Group { members, first: id(conversations.len()) };
-        for (later, b) in group.members.iter().enumerate() {
-            for (earlier, a) in group.members.iter().take(later).enumerate() {
-                // The owner invites new members; these make the queues for all others.
-                let (a, b) = if earlier == 0 { (a.user, b.user) } else { (b.user, a.user) };
-                conversations.push(Conversation { id: id(conversations.len()), a, b });
-            }
-        }
-        groups.push(group);
+        groups.push(connected(members, None, begin, &mut conversations));
     }
     drop(contacts);
     population.conversations.append(&mut conversations);
     population.groups = groups;
+}
+
+/// The group of these members, with a conversation for each two of them. `begin`: how many others there are.
+pub(crate) fn connected(
+    members: Vec<Member>,
+    business: Option<u32>,
+    begin: usize,
+    conversations: &mut Vec<Conversation>,
+) -> Group {
+    let id = |place: usize| ConversationId(u32::try_from(begin + place).unwrap_or(u32::MAX));
+    let group = Group { members, first: id(conversations.len()), business };
+    for (later, b) in group.members.iter().enumerate() {
+        for (earlier, a) in group.members.iter().take(later).enumerate() {
+            // The owner invites new members; these make the queues for all others, and customers for the business.
+            let invites = earlier == 0 && (later > 1 || business.is_none());
+            let (a, b) = if invites { (a.user, b.user) } else { (b.user, a.user) };
+            conversations.push(Conversation { id: id(conversations.len()), a, b });
+        }
+    }
+    group
 }
 
 impl Groups {

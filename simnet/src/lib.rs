@@ -16,6 +16,7 @@
 //! | [`observe`] | what each vantage point saw; the trace hash |
 //! | [`truth`] | what really happened, for scoring only |
 
+mod business;
 mod degrees;
 pub mod engine;
 mod friends;

@@ -3,6 +3,7 @@
 //! [`Scenario`] holds plain numbers, every one of them checked and every default filled in; the file's own form
 //! is private to this module. Whatever is wrong is an [`InputError`] of one line that names file, line and key.
 
+mod business;
 mod calls;
 mod check;
 mod client;
@@ -21,6 +22,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sxlab_protocol::agent::AgentConfig;
 
+pub use self::business::Business;
 pub use self::calls::Calls;
 pub(crate) use self::check::millionths;
 pub use self::client::Client;
@@ -72,6 +74,9 @@ pub struct Scenario {
     /// Groups of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Groups>,
+    /// Businesses with customers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub business: Option<Business>,
     /// Calls between contacts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<Calls>,

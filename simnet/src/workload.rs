@@ -15,12 +15,12 @@ use rand_chacha::ChaCha8Rng;
 pub use self::calls::Call;
 pub(crate) use self::diurnal::Day;
 pub use self::rotations::Rotation;
-use crate::groups;
 use crate::population::{Contacts, ConversationId, Population, any_contact};
 use crate::scenario::{InputError, Rate, Scenario, Workload};
 use crate::seed::{Streams, below, choose, exponential};
 use crate::trace::{self, TraceReport};
 use crate::units::HOUR;
+use crate::{business, groups};
 
 /// One message to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +92,7 @@ impl Plan {
         trace: Option<TraceReport>,
     ) -> Self {
         groups::draw(scenario, &mut population, network);
+        business::draw(scenario, &mut population, network);
         let mut to_groups = grouped::take(scenario, &population, &mut drafts, streams);
         let mut sends = number(drafts, scenario.body, streams);
         if !to_groups.is_empty() {

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sxlab_protocol::observe::{Seen, SessionNo, Sight};
@@ -309,6 +309,30 @@ fn over_tor() {
 
 fn place(user: &User) -> Place {
     if user.tor { Place::Tor(user.region) } else { Place::Region(user.region) }
+}
+
+/// Customers connect to two businesses by their addresses, and each has a group with one of them and its employees.
+#[test]
+fn with_business_chats() {
+    let business = "[business]\ncount = 2\ncustomers = 3\nemployees = 1\nmessages = 0.6\n";
+    let scenario = scenario(&format!("{business}{}", uneven()));
+    let plan = Plan::new(&scenario, &Streams::new(scenario.seed)).unwrap();
+    let contacts = plan.population.contacts().len();
+    let in_chats = plan.sends.iter().filter(|send| send.conversation.index() >= contacts).count();
+    assert!(in_chats > 20, "{in_chats}");
+    for outcome in agree(&scenario, 3) {
+        assert_eq!(outcome.truth.conversations.len(), contacts + 6 * 3);
+        assert_eq!(outcome.truth.deliveries.len(), plan.sends.len());
+        assert_eq!(outcome.counts.receipts, plan.sends.len() as u64);
+        // What anybody may send to an address has no key; all else has: 80 bytes and their length.
+        let sends: BTreeSet<String> = sessions(&outcome)
+            .into_values()
+            .flatten()
+            .filter(|(_, text)| text.starts_with("received Send"))
+            .map(|(_, text)| text.split(", ").nth(3).unwrap().to_owned())
+            .collect();
+        assert_eq!(sends.len(), 3, "messages, confirmations, requests: {sends:?}");
+    }
 }
 
 /// Contacts call each other while they write: some calls are taken, others are not or too late.

@@ -115,6 +115,10 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
     let mut add = |name: &str, n: u64| *counts.entry(name.to_owned()).or_default() += n;
     add("users", run.plan.population.users.len() as u64);
     add("conversations", run.plan.population.conversations.len() as u64);
+    if run.scenario.business.is_some() {
+        let chats = run.plan.population.groups.iter().filter(|group| group.business.is_some()).count();
+        add("business_chats", chats as u64);
+    }
     add("routers", run.scenario.network.routers.len() as u64);
     for finished in run.runs {
         add("messages_sent", finished.truth.sent.len() as u64);
@@ -139,7 +143,7 @@ fn summary(run: &Run<'_>, evaluation: &Evaluation, wall_seconds: f64) -> Summary
             add("calls_set_up", finished.counts.calls_set_up);
             add("calls_lapsed", finished.counts.calls_lapsed);
         }
-        if run.scenario.groups.is_some() {
+        if run.scenario.groups.is_some() || run.scenario.business.is_some() {
             add("messages_forwarded", finished.counts.forwarded);
             add("messages_of_history", finished.counts.history);
         }

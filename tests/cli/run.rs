@@ -392,6 +392,11 @@ async fn bad_input_is_one_line_and_leaves_nothing() {
             "messages = 12\n[calls]\nper_user_per_day = 2\nanswered = -0.5",
             "22: calls.answered: -0.5 is negative",
         ),
+        (
+            "messages = 12",
+            "messages = 12\n[business]\ncount = 1\ncustomers = 4\nemployees = 0\nmessages = 0",
+            "22: business.customers: 4 customers are not between 1 and 3",
+        ),
     ] {
         assert!(SCENARIO.contains(good), "{good}");
         std::fs::write(&file, SCENARIO.replacen(good, bad, 1)).unwrap();

@@ -124,6 +124,7 @@ pub(super) fn check(text: &str, path: &Path, overrides: &Overrides) -> Result<Sc
         policies: policies(&checker, &file)?,
         latency: latency(&checker, &file, &named, tick_ns)?,
         groups: super::groups::groups(&checker, &file, &users)?,
+        business: super::business::business(&checker, &file, &users)?,
         calls: super::calls::calls(&checker, &file, &users, duration_ns)?,
         rotation: rotation(&checker, &file, duration_ns)?,
         users,

@@ -28,6 +28,7 @@ pub(super) struct File {
     pub(super) users: Spanned<Users>,
     pub(super) workload: Spanned<Workload>,
     pub(super) groups: Option<Groups>,
+    pub(super) business: Option<Business>,
     pub(super) calls: Option<Calls>,
     pub(super) rotation: Option<Spanned<Rotation>>,
     pub(super) churn: Option<Spanned<Churn>>,
@@ -121,6 +122,16 @@ pub(super) struct Groups {
     pub(super) sizes: Spanned<Degrees>,
     pub(super) messages: Spanned<f64>,
     pub(super) joining: Option<Spanned<f64>>,
+}
+
+/// `[business]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Business {
+    pub(super) count: Spanned<u32>,
+    pub(super) customers: Spanned<u32>,
+    pub(super) employees: Spanned<u32>,
+    pub(super) messages: Spanned<f64>,
 }
 
 /// `[calls]`

@@ -10,7 +10,7 @@ use super::{Degrees, Users};
 use crate::input::{Checker, InputError};
 
 /// The most members of a group.
-const MAX_MEMBERS: u32 = 1000;
+pub(super) const MAX_MEMBERS: u32 = 1000;
 
 /// Groups of users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -97,10 +97,25 @@ pub(super) struct Group {
     host: Option<ContactNo>,
     /// The contacts with the other members.
     contacts: u32,
+    /// Of a business's customer who has not asked to connect yet: the business's address, and what stands for it.
+    pub(super) business: Option<Box<(ContactNo, Address)>>,
     /// Old messages that came.
     old: u32,
     /// Of a host.
     hosted: Hosted,
+}
+
+impl Group {
+    /// A customer's, whom this contact with a business at an address will be.
+    pub(super) fn of_customer(contact: ContactNo, business: (ContactNo, Address)) -> Self {
+        Self { host: Some(contact), contacts: 1, business: Some(Box::new(business)), ..Self::default() }
+    }
+
+    /// A business's, who hosts it for a customer.
+    pub(super) fn of_business(customer: ContactNo) -> Self {
+        let hosted = Hosted { members: vec![customer], ..Hosted::default() };
+        Self { contacts: 1, hosted, ..Self::default() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -232,6 +247,10 @@ impl<C: Choose> Agent<C> {
             return Some(address);
         };
         let (to, what) = match group.host {
+            Some(host) if host == contact => {
+                self.ask_business(number, contact, address, now);
+                return None;
+            }
             Some(host) => (host, Grouped::Address(contact, address)),
             None => {
                 let invited = group.hosted.invited.iter().find(|invited| invited.contact == contact)?;
@@ -322,7 +341,7 @@ impl<C: Choose> Agent<C> {
         }
     }
 
-    fn join_member(&mut self, group: GroupNo, contact: ContactNo, address: Address, now: u64) {
+    pub(super) fn join_member(&mut self, group: GroupNo, contact: ContactNo, address: Address, now: u64) {
         self.contacts.insert(contact, Contact { group: Some(group), ..Contact::default() });
         self.open_outbox(contact, address, now);
     }

@@ -127,7 +127,7 @@ impl<C: Choose> Agent<C> {
         let queues: Vec<_> = self.queues_on(peer).cloned().collect();
         self.subscribe(link, queues, now);
         let wanted = self.wanted.remove(&peer).unwrap_or_default();
-        let requests = wanted.into_iter().map(|contact| (Request::New, Asked::New(contact))).collect();
+        let requests = wanted.into_iter().map(|contact| self.new_queue(contact)).collect();
         self.ask(link, requests, now);
         self.rotations_on(peer, link, now);
         for contact in senders {
@@ -313,7 +313,7 @@ impl<C: Choose> Agent<C> {
         known.unanswered += 1;
         let Some((_, asked)) = known.asked.remove(&request) else { return };
         match asked {
-            Asked::New(contact) => self.ask(link, vec![(Request::New, Asked::New(contact))], now),
+            Asked::New(contact) => self.ask(link, vec![self.new_queue(contact)], now),
             Asked::Subscribe(queue) => self.subscribe(link, vec![queue], now),
             Asked::Acknowledge(_) => {}
             Asked::Rotation(contact) => self.rotation_timed_out(contact, now),

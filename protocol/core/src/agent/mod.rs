@@ -7,6 +7,7 @@
 //! | `sending` | a contact's messages, one after the other, through the proxy of their destination |
 //! | `receiving` | queues, subscriptions, deliveries, acknowledgements |
 //! | `groups` | groups of members who are each other's contacts |
+//! | `business` | addresses at which each customer gets a group of its own |
 //! | `calls` | how a call is set up, in three messages |
 //! | `rotation` | a contact's messages move to another queue |
 //! | `retry` | how long it waits before it tries again |
@@ -21,6 +22,7 @@
 //! [`Output::Connect`] with [`Agent::connected`] or [`Agent::link_closed`], and each [`Request`] of [`Output::Ask`] with
 //! [`Agent::answered`].
 
+mod business;
 mod calls;
 mod groups;
 mod links;
@@ -33,6 +35,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+pub use self::business::Customer;
 use self::calls::Current;
 pub use self::calls::{CallNo, Calling, Signal};
 use self::groups::Group;
@@ -106,6 +109,8 @@ pub enum Content {
     Receipt(u32),
     /// The queue that was full is empty: send on (QCONT).
     Continue,
+    /// To the queue of a business's address: who sends this wants to connect.
+    Customer(Box<Customer>),
     /// What members of a group and its host tell each other.
     Group(Box<Grouped>),
     /// The queue that this contact is sent to is another one.
@@ -116,7 +121,13 @@ impl Content {
     /// Whether it is sent in a confirmation's envelope, with the sender's key.
     #[must_use]
     pub fn is_confirmation(&self) -> bool {
-        matches!(self, Self::Join(_) | Self::Accept)
+        matches!(self, Self::Join(_) | Self::Accept | Self::Customer(_))
+    }
+
+    /// Whether its SEND is authorized by the sender's key: all but what anybody may send to an address.
+    #[must_use]
+    pub fn is_authorized(&self) -> bool {
+        !matches!(self, Self::Customer(_))
     }
 
     /// The number of a message.
@@ -211,6 +222,8 @@ pub trait Choose {
 pub enum Request {
     /// A new queue, subscribed to; the driver makes its keys and keeps them by its recipient id.
     New,
+    /// The same for an address: one that anybody may send to.
+    NewAddress,
     /// SUB.
     Subscribe(EntityId),
     /// ACK.
@@ -296,6 +309,15 @@ pub enum Output {
     /// A queue to receive from a contact was made; the first, or another for which rotation began.
     QueueMade {
         /// Whose messages it is for.
+        contact: ContactNo,
+        /// Where, and its sender id.
+        address: Address,
+        /// Its recipient id.
+        recipient: EntityId,
+    },
+    /// The queue of an address was made.
+    AddressMade {
+        /// The number that stands for the address.
         contact: ContactNo,
         /// Where, and its sender id.
         address: Address,
@@ -429,6 +451,8 @@ pub struct Agent<C> {
     /// The proxy to a destination, as long as its session lives.
     proxies: BTreeMap<Peer, RouterNo>,
     groups: BTreeMap<GroupNo, Box<Group>>,
+    /// What stands for this agent's addresses.
+    addresses: BTreeSet<ContactNo>,
     /// The call with a contact, one at a time.
     calls: BTreeMap<ContactNo, Current>,
     /// Queues that are being replaced, of this agent,
@@ -478,6 +502,7 @@ impl<C: Choose> Agent<C> {
             failed: BTreeMap::new(),
             proxies: BTreeMap::new(),
             groups: BTreeMap::new(),
+            addresses: BTreeSet::new(),
             calls: BTreeMap::new(),
             rotating: BTreeMap::new(),
             switching: BTreeMap::new(),

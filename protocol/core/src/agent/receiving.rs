@@ -21,10 +21,16 @@ impl<C: Choose> Agent<C> {
         let peer = (router, self.owner(contact));
         match self.link_with(peer, now) {
             Some(link) if self.links.get(&link).is_some_and(|link| link.open) => {
-                self.ask(link, vec![(Request::New, Asked::New(contact))], now);
+                self.ask(link, vec![self.new_queue(contact)], now);
             }
             _ => self.wanted.entry(peer).or_default().push(contact),
         }
+    }
+
+    /// The request for a queue.
+    pub(super) fn new_queue(&self, contact: ContactNo) -> (Request, Asked) {
+        let address = self.addresses.contains(&contact);
+        (if address { Request::NewAddress } else { Request::New }, Asked::New(contact))
     }
 
     /// The queue is there: the contact is told of it.
@@ -39,6 +45,9 @@ impl<C: Choose> Agent<C> {
             self.keep_alive(link, now);
         }
         let address = Address { router, sender };
+        if self.addresses.contains(&contact) {
+            return self.output.push_back(Output::AddressMade { contact, address, recipient });
+        }
         self.output.push_back(Output::QueueMade {
             contact,
             address: address.clone(),
@@ -106,7 +115,9 @@ impl<C: Choose> Agent<C> {
             None => {
                 // The queue was full and is empty now.
                 self.note(Noted::Quota);
-                self.post(contact, Content::Continue, now);
+                if !self.addresses.contains(&contact) {
+                    self.post(contact, Content::Continue, now);
+                }
             }
         }
     }
@@ -128,6 +139,7 @@ impl<C: Choose> Agent<C> {
             Content::Continue => self.continue_sending(contact, now),
             Content::Rotation(what) => self.take_rotation(contact, *what, now),
             Content::Group(what) => self.take_grouped(contact, *what, now),
+            Content::Customer(who) => self.take_customer(contact, *who, now),
         }
     }
 

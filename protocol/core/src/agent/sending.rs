@@ -53,10 +53,20 @@ enum Stage {
 impl<C: Choose> Agent<C> {
     /// Begins to send to a queue, by securing it.
     pub(super) fn open_outbox(&mut self, contact: ContactNo, to: Address, now: u64) {
+        self.begin_to_send(contact, to, Item::Secure, now);
+    }
+
+    /// Sends one thing to a queue that is not secured.
+    pub(super) fn send_once(&mut self, contact: ContactNo, to: Address, content: Content, now: u64) {
+        self.contacts.insert(contact, Contact { ready: true, ..Contact::default() });
+        self.begin_to_send(contact, to, Item::Content(content), now);
+    }
+
+    fn begin_to_send(&mut self, contact: ContactNo, to: Address, first: Item, now: u64) {
         let Some(known) = self.contacts.get_mut(&contact) else { return };
         let outbox = Outbox {
             to,
-            items: VecDeque::from([Item::Secure]),
+            items: VecDeque::from([first]),
             stage: Stage::Idle,
             fast: Attempts::default(),
             slow: Attempts::default(),
@@ -314,6 +324,8 @@ impl<C: Choose> Agent<C> {
             self.left_to_host(contact, number, proxy);
         } else if *content == Content::Accept {
             self.establish(contact, now);
+        } else if matches!(content, Content::Customer(_)) {
+            self.contacts.remove(&contact);
         }
     }
 }

@@ -114,6 +114,12 @@ impl NewQueue {
         let queue = QueueRequest::Messaging(None);
         NewQueue { auth_key, dh_key, password: None, subscribe: true, queue, notifier: None }
     }
+
+    /// The same for a contact queue, which anybody may send to.
+    #[must_use]
+    pub fn contact(auth_key: AuthPublicKey, dh_key: X25519Public) -> Self {
+        NewQueue { queue: QueueRequest::Contact(None), ..Self::messaging(auth_key, dh_key) }
+    }
 }
 
 /// What a new queue is for.

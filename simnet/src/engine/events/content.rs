@@ -1,6 +1,8 @@
 //! What messages carry in this engine: the content in a few bytes, in a body that stands for one of the real length.
 
-use sxlab_protocol::agent::{Address, CallNo, Content, Grouped, Rotation, RouterNo, Signal};
+use sxlab_protocol::agent::{
+    Address, CallNo, ContactNo, Content, Customer, GroupNo, Grouped, Rotation, RouterNo, Signal,
+};
 use sxlab_protocol::smp::envelope::{CONFIRMATION_SIZE, MESSAGE_SIZE};
 use sxlab_protocol::smp::semantic::{stand_in, stands_for};
 use sxlab_protocol::wire::EntityId;
@@ -19,6 +21,13 @@ pub(super) fn seal(content: &Content) -> Vec<u8> {
             bytes.push(b'J');
             bytes.extend_from_slice(&address.router.0.to_be_bytes());
             bytes.extend_from_slice(address.sender.as_bytes());
+        }
+        Content::Customer(who) => {
+            bytes.push(b'B');
+            for number in [who.group.0, who.contact.0, who.address.router.0] {
+                bytes.extend_from_slice(&number.to_be_bytes());
+            }
+            bytes.extend_from_slice(who.address.sender.as_bytes());
         }
         Content::Accept => bytes.push(b'A'),
         Content::Message { number, length } => {
@@ -76,6 +85,11 @@ pub(super) fn open(body: &[u8]) -> Option<Option<Content>> {
             router: RouterNo(number(0)?),
             sender: EntityId::new(rest.get(4..)?).ok()?,
         }),
+        b'B' => Content::Customer(Box::new(Customer {
+            group: GroupNo(number(0)?),
+            contact: ContactNo(number(4)?),
+            address: Address { router: RouterNo(number(8)?), sender: EntityId::new(rest.get(12..)?).ok()? },
+        })),
         b'A' => Content::Accept,
         b'M' => Content::Message { number: number(0)?, length: number(4)? },
         b'K' => {

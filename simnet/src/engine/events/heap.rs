@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
-use sxlab_protocol::agent::Address;
+use sxlab_protocol::agent::{Address, ContactNo};
 use sxlab_protocol::smp::semantic::{Asked, Told};
 
 use super::connections::{ConnectionNo, Way};
@@ -26,6 +26,12 @@ pub(super) enum Event {
     Call(u32),
     /// Who is called takes it.
     TakeCall(u32),
+    /// A business opens its address: of all that do, the how many.
+    OpenAddress(u32),
+    /// A customer connects to a business by its address: of all that do, the how many.
+    Connect(u32, Box<Address>),
+    /// A business is connected to a customer, and invites its employees.
+    InviteEmployees(UserIdx, ContactNo),
     /// A queue moves to another router: of the plan's rotations, the how many.
     Rotate(u32),
     /// A user's agent waited for this time.

@@ -10,12 +10,14 @@
 //! | `connections` | connecting, closing, partitions, blocks on their way |
 //! | `routers` | routers: crashes, what they see and want |
 //! | `users` | users' agents: what they want and are told |
+//! | `business` | businesses and their customers |
 //! | `calls` | users who call and are called |
 //! | `wear` | jitter and bandwidth |
 //! | `churn` | users who come and go |
 //! | `content` | what messages carry |
 //! | `ledger` | what really happened |
 
+mod business;
 mod calls;
 mod churn;
 mod connections;
@@ -43,6 +45,7 @@ use self::routers::Site;
 use self::users::{Alarm, User};
 use super::faults::{FaultStep, Faults};
 use super::{EngineError, GRACE_NS, Outcome, Progress, SETUP_LIMIT_NS, SETUP_SPREAD_NS, finish};
+use crate::business::{Connecting, Opening};
 use crate::groups::{Joining, When};
 use crate::network::{Place, UserIdx};
 use crate::observe::{Log, Writer};
@@ -85,6 +88,9 @@ struct Simulation<'a> {
     ids: ChaCha8Rng,
     /// Who is invited to groups, and when.
     joinings: Vec<Joining>,
+    /// Businesses, and who connects to them.
+    openings: Vec<Opening>,
+    connectings: Vec<Connecting>,
     log: Writer,
     ledger: Ledger,
     /// What jitter is drawn from.
@@ -128,6 +134,8 @@ impl<'a> Simulation<'a> {
             key: X25519Secret::from_bytes([2; 32]).public(),
             ids: streams.stream("correlation"),
             joinings: plan.population.joinings(streams),
+            openings: plan.population.openings(streams),
+            connectings: plan.population.connectings(streams),
             log: Writer::new(log).map_err(EngineError::Thread)?,
             ledger: Ledger::new(&plan.population),
             wear: streams.stream("jitter").next_u64(),
@@ -149,6 +157,7 @@ impl<'a> Simulation<'a> {
                 self.heap.push(self.now + time, Event::JoinGroup(number));
             }
         }
+        self.open_addresses();
         self.drive(progress, None, plan.population.before_sending())?;
         let begun = self.now;
         for (number, joining) in (0u32..).zip(&self.joinings) {
@@ -303,8 +312,14 @@ impl<'a> Simulation<'a> {
             }
             Event::JoinGroup(number) => {
                 let Some(joining) = self.joinings.get(number as usize).cloned() else { return };
-                let Joining { group, owner, via, contact, pairs, .. } = joining;
-                self.with_agent(owner, |agent, now| agent.invite_to_group(group, via, contact, &pairs, now));
+                self.invite_to_group(joining);
+            }
+            Event::OpenAddress(number) => self.open_address(number),
+            Event::Connect(number, address) => self.connect_to_business(number, *address),
+            Event::InviteEmployees(user, contact) => {
+                for joining in self.plan.population.employees(contact, user) {
+                    self.invite_to_group(joining);
+                }
             }
             Event::UserTimer(user) => self.user_timer(user),
             Event::RouterTimer(router) => self.router_timer(router),
@@ -321,6 +336,11 @@ impl<'a> Simulation<'a> {
         if let Some(rotation) = self.plan.rotations.get(number as usize) {
             self.heap.push(begun + rotation.at_ns, Event::Rotate(number));
         }
+    }
+
+    fn invite_to_group(&mut self, joining: Joining) {
+        let Joining { group, owner, via, contact, pairs, .. } = joining;
+        self.with_agent(owner, |agent, now| agent.invite_to_group(group, via, contact, &pairs, now));
     }
 
     fn join(&mut self, conversation: ConversationId, address: Address) {

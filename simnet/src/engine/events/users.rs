@@ -141,11 +141,17 @@ impl Simulation<'_> {
                 self.heap.push(self.now, Event::Join(ConversationId(contact.0), Box::new(address)));
             }
             Output::Call { call, what, .. } => self.happened_to_call(user, call, what),
+            Output::AddressMade { contact, address, .. } => self.address_made(contact, &address),
             Output::Failed(contact, failure) => {
                 let text = format!("user {} with conversation {}: {failure}", user.0, contact.0);
                 self.failure.get_or_insert(text);
             }
-            told => self.ledger.told(user, &self.plan.population, told, self.now),
+            told => {
+                if let Output::Established(contact) = told {
+                    self.customer_connected(user, contact);
+                }
+                self.ledger.told(user, &self.plan.population, told, self.now);
+            }
         }
     }
 
@@ -185,6 +191,10 @@ impl Simulation<'_> {
                 let new = NewQueue::messaging(AuthPublicKey::X25519(key), key);
                 (EntityId::EMPTY, SIGNATURE, Command::New(Box::new(new)))
             }
+            Request::NewAddress => {
+                let new = NewQueue::contact(AuthPublicKey::X25519(key), key);
+                (EntityId::EMPTY, SIGNATURE, Command::New(Box::new(new)))
+            }
             Request::Subscribe(queue) => (queue, SIGNATURE, Command::Sub),
             Request::Acknowledge(queue, id) => (queue, SIGNATURE, Command::Ack(id)),
             Request::Key(queue) => (queue, SIGNATURE, Command::Key(AuthPublicKey::X25519(key))),
@@ -198,12 +208,15 @@ impl Simulation<'_> {
                 }
             }
             Request::Secure { relay, to } => {
-                return to_sender(key, corr, relay, to.sender, Command::SKey(AuthPublicKey::X25519(key)));
+                let command = Command::SKey(AuthPublicKey::X25519(key));
+                return to_sender(key, corr, relay, to.sender, (AUTHENTICATOR, command));
             }
             Request::Send { relay, to, content, .. } => {
                 let body = content::seal(&content);
                 let flags = MsgFlags { notification: true };
-                return to_sender(key, corr, relay, to.sender, Command::Send { flags, body });
+                let authorization = if content.is_authorized() { AUTHENTICATOR } else { 0 };
+                let command = Command::Send { flags, body };
+                return to_sender(key, corr, relay, to.sender, (authorization, command));
             }
         };
         Asked { corr: corr.clone(), entity, authorization, command }
@@ -277,9 +290,9 @@ fn to_sender(
     corr: &CorrId,
     relay: Option<EntityId>,
     entity: EntityId,
-    command: Command,
+    (authorization, command): (u8, Command),
 ) -> Asked {
-    let inner = Asked { corr: corr.clone(), entity, authorization: AUTHENTICATOR, command };
+    let inner = Asked { corr: corr.clone(), entity, authorization, command };
     let Some(relay) = relay else { return inner };
     let sealed = inner.inside(&LAYOUT).unwrap_or_default();
     let command = Command::Pfwd { version: MAX, key, sealed };

@@ -15,7 +15,7 @@ use sxlab_protocol::smp::command::{Command, MsgFlags};
 use sxlab_protocol::smp::forward::Relay;
 use sxlab_protocol::smp::response::Response;
 use sxlab_protocol::transport::SUPPORTED;
-use sxlab_protocol::wire::{EntityId, MsgId, QueueAddress};
+use sxlab_protocol::wire::{EntityId, MsgId, QueueAddress, QueueMode};
 use tokio::sync::mpsc;
 
 use super::super::SETUP_SPREAD_NS;
@@ -23,6 +23,7 @@ use super::super::picker::Picker;
 use super::shared::Shared;
 use super::vault::Vault;
 use super::world::{SimWorld, elapsed};
+use crate::business::Connecting;
 use crate::groups::{Joining, When};
 use crate::network::{Place, RouterIdx, UserIdx};
 use crate::population::{Conversation, ConversationId};
@@ -106,6 +107,7 @@ impl Client {
             }
         }
         self.start_calls();
+        self.start_businesses();
         self.start_groups(to_groups.into_values().collect());
         for conversation in population.contacts() {
             for is_a in [true, false] {
@@ -197,6 +199,40 @@ impl Client {
             let number = self.act(|agent, now| agent.send(contact, send.body_len, now));
             shared.message_taken(self.key(contact, true, number), elapsed());
         }
+    }
+
+    /// Opens the user's address, if it is a business, and connects to those of others.
+    fn start_businesses(&self) {
+        let shared = &self.inner.shared;
+        let (population, user) = (&shared.plan.population, self.inner.user);
+        for opening in population.openings(&shared.streams).into_iter().filter(|opening| opening.user == user)
+        {
+            let client = self.clone();
+            self.inner.world.spawn(async move {
+                let Some(begun) = client.inner.shared.groups_begun().await else { return };
+                client.inner.world.sleep((begun + opening.after_ns).saturating_sub(elapsed())).await;
+                client.act(|agent, now| agent.open_address(opening.address, now));
+            });
+        }
+        for connecting in population.connectings(&shared.streams) {
+            if connecting.user == user {
+                let client = self.clone();
+                self.inner.world.spawn(async move { client.connect_to_business(connecting).await });
+            }
+        }
+    }
+
+    async fn connect_to_business(&self, connecting: Connecting) {
+        let shared = &self.inner.shared;
+        let Some(address) = shared.invitation(ConversationId(connecting.contact.0)) else { return };
+        let Ok(address) = address.await else { return };
+        let Some(router) = shared.router_of(&address.router) else {
+            return self.give_up("learnt an address on an unknown router");
+        };
+        self.inner.world.sleep(connecting.after_ns).await;
+        let address = self.inner.vault.borrow_mut().learn(RouterNo(router.0), address);
+        let via = (connecting.address, address);
+        self.act(|agent, now| agent.contact_business(connecting.group, connecting.contact, via, now));
     }
 
     /// Begins the user's calls.
@@ -324,14 +360,31 @@ impl Client {
                     return;
                 };
                 let sender = address.sender.clone();
-                let own = self.inner.vault.borrow_mut().assign(&recipient, contact, known, sender.clone());
+                let mut vault = self.inner.vault.borrow_mut();
+                let own = vault.assign(&recipient, contact, known, sender.clone(), QueueMode::Messaging);
                 if let Some(own) = own {
                     self.inner.own.borrow_mut().insert(sender.clone(), own);
                 }
                 let for_a = conversation.a == self.inner.user;
                 shared.queue_made(conversation, for_a, router, recipient, sender);
             }
-            Output::Established(_) => shared.side_established(),
+            Output::AddressMade { contact, address, recipient } => {
+                let Some(known) = shared.address(RouterIdx(address.router.0)) else { return };
+                let mut vault = self.inner.vault.borrow_mut();
+                let own = vault.assign(&recipient, contact, known, address.sender, QueueMode::Contact);
+                for connecting in shared.plan.population.connectings(&shared.streams) {
+                    if let Some(own) = own.clone().filter(|_| connecting.address == contact) {
+                        shared.invite(ConversationId(connecting.contact.0), own);
+                    }
+                }
+            }
+            Output::Established(contact) => {
+                shared.side_established();
+                for joining in shared.plan.population.employees(contact, self.inner.user) {
+                    let Joining { group, via, contact, pairs, .. } = joining;
+                    self.act(|agent, now| agent.invite_to_group(group, via, contact, &pairs, now));
+                }
+            }
             Output::Accepted { contact, number, proxy } => {
                 shared.message_accepted(self.key(contact, true, number), RouterIdx(proxy.0));
             }
@@ -455,8 +508,8 @@ impl Client {
     ) -> Result<Answer, SessionError> {
         let vault = &self.inner.vault;
         match request {
-            Request::New => {
-                let (new, keys) = vault.borrow_mut().new_queue();
+            Request::New | Request::NewAddress => {
+                let (new, keys) = vault.borrow_mut().new_queue(request == Request::NewAddress);
                 let key = keys.key();
                 let command = Command::New(Box::new(new));
                 match session.request(EntityId::EMPTY, &command, Some(&key)).await? {
@@ -510,15 +563,16 @@ impl Client {
             Request::Secure { relay, to } => {
                 let key = vault.borrow_mut().sender_key(&to).ok_or(SessionError::Unexpected)?;
                 let command = Command::SKey(key.public());
-                self.to_sender(link, session, relay, to.sender, &command, &key).await
+                self.to_sender(link, session, relay, to.sender, &command, Some(&key)).await
             }
             Request::Send { contact, relay, to, content } => {
                 let (reply, text) = self.enclosed(contact, &content);
                 let body = vault.borrow_mut().seal(&to, &content, reply.as_ref(), &text);
                 let key = vault.borrow_mut().sender_key(&to);
                 let (Some(body), Some(key)) = (body, key) else { return Err(SessionError::Unexpected) };
+                let key = content.is_authorized().then_some(&key);
                 let command = Command::Send { flags: MsgFlags { notification: true }, body };
-                self.to_sender(link, session, relay, to.sender, &command, &key).await
+                self.to_sender(link, session, relay, to.sender, &command, key).await
             }
         }
     }
@@ -531,15 +585,15 @@ impl Client {
         relay: Option<EntityId>,
         queue: EntityId,
         command: &Command,
-        key: &AuthSecretKey,
+        key: Option<&AuthSecretKey>,
     ) -> Result<Answer, SessionError> {
         match relay {
             Some(relay) => {
                 let relay = self.relay(link, &relay)?;
-                session.forward(&relay, queue, command, Some(key)).await?;
+                session.forward(&relay, queue, command, key).await?;
             }
             None => {
-                session.request(queue, command, Some(key)).await?;
+                session.request(queue, command, key).await?;
             }
         }
         Ok(Answer::Done)
@@ -548,7 +602,8 @@ impl Client {
     /// What goes with a content: the address of the reply queue, or the message's text.
     fn enclosed(&self, contact: ContactNo, content: &Content) -> (Option<QueueAddress>, Vec<u8>) {
         match content {
-            Content::Join(reply) => (self.inner.own.borrow().get(&reply.sender).cloned(), Vec::new()),
+            Content::Join(reply) => (self.known(reply), Vec::new()),
+            Content::Customer(who) => (self.known(&who.address), Vec::new()),
             Content::Message { number, length } => {
                 (None, self.inner.shared.body(self.key(contact, true, *number), *length))
             }

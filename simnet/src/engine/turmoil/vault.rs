@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha20Rng;
-use sxlab_protocol::agent::{Address, CallNo, ContactNo, Content, Grouped, Rotation, RouterNo, Signal};
+use sxlab_protocol::agent::{
+    Address, CallNo, ContactNo, Content, Customer, GroupNo, Grouped, Rotation, RouterNo, Signal,
+};
 use sxlab_protocol::crypto::boxes::random_nonce;
 use sxlab_protocol::crypto::keys::{
     AuthPublicKey, AuthSecretKey, KeyType, SharedSecret, X25519Public, X25519Secret,
@@ -81,14 +83,15 @@ impl Vault {
         Self { rng, inboxes: BTreeMap::new(), outboxes: BTreeMap::new(), addresses: BTreeMap::new() }
     }
 
-    /// The command that makes a queue, and its keys.
-    pub(super) fn new_queue(&mut self) -> (NewQueue, NewKeys) {
+    /// The command that makes a queue, to receive from a contact on or for an address, and its keys.
+    pub(super) fn new_queue(&mut self, address: bool) -> (NewQueue, NewKeys) {
         let keys = NewKeys {
             key: AuthSecretKey::generate(KeyType::Ed25519, &mut self.rng),
             dh: X25519Secret::generate(&mut self.rng),
             end: X25519Secret::generate(&mut self.rng),
         };
-        let new = NewQueue::messaging(keys.key.public(), keys.dh.public());
+        let new = if address { NewQueue::contact } else { NewQueue::messaging };
+        let new = new(keys.key.public(), keys.dh.public());
         (new, keys)
     }
 
@@ -113,6 +116,7 @@ impl Vault {
         contact: ContactNo,
         router: RouterAddress,
         sender: EntityId,
+        mode: QueueMode,
     ) -> Option<QueueAddress> {
         let inbox = self.inboxes.get_mut(recipient)?;
         inbox.contact = Some(contact);
@@ -122,7 +126,7 @@ impl Vault {
             sender_id: sender,
             versions: CLIENT_VERSIONS,
             dh_key: inbox.end_key.public(),
-            mode: Some(QueueMode::Messaging),
+            mode: Some(mode),
         })
     }
 
@@ -224,6 +228,13 @@ impl Vault {
                 let router = router(&address.router)?;
                 (Content::Join(self.learn(router, address)), Vec::new())
             }
+            b'B' => {
+                let (group, contact) = (GroupNo(reader.u32().ok()?), ContactNo(reader.u32().ok()?));
+                let address = QueueAddress::read(&mut reader).ok()?;
+                let router = router(&address.router)?;
+                let address = self.learn(router, address);
+                (Content::Customer(Box::new(Customer { group, contact, address })), Vec::new())
+            }
             b'A' => (Content::Accept, Vec::new()),
             b'M' => {
                 let number = reader.u32().ok()?;
@@ -292,6 +303,12 @@ fn encode(content: &Content, reply: Option<&QueueAddress>, text: &[u8]) -> Optio
     match content {
         Content::Join(_) => {
             out.push(b'J');
+            reply?.put(&mut out).ok()?;
+        }
+        Content::Customer(who) => {
+            out.push(b'B');
+            out.extend_from_slice(&who.group.0.to_be_bytes());
+            out.extend_from_slice(&who.contact.0.to_be_bytes());
             reply?.put(&mut out).ok()?;
         }
         Content::Accept => out.push(b'A'),

@@ -1,4 +1,4 @@
-//! What `[calls]` may say.
+//! What `[calls]` and `[business]` may say.
 
 use super::*;
 
@@ -33,5 +33,39 @@ fn wrong_calls_are_refused() {
     assert_eq!(
         refused(&many),
         "test.toml:21: calls.per_user_per_day: makes up to 36000000 messages, the most is 20000000"
+    );
+}
+
+#[test]
+fn businesses_have_customers_and_employees() {
+    let business =
+        scenario("[business]\ncount = 2\ncustomers = 5\nemployees = 2\nmessages = 0.25\n").business.unwrap();
+    let expected = Business { count: 2, customers: 5, employees: 2, messages_millionths: 250_000 };
+    assert_eq!(business, expected);
+    assert_eq!(scenario("").business, None);
+}
+
+#[test]
+fn wrong_businesses_are_refused() {
+    let line = |count: u32, customers: u32, employees: u32, messages: &str| {
+        refused(&extended(&format!(
+            "[business]\ncount = {count}\ncustomers = {customers}\nemployees = {employees}\nmessages = {messages}\n"
+        )))
+    };
+    assert_eq!(
+        line(13, 5, 2, "0.5"),
+        "test.toml:21: business.count: 13 businesses are not between 1 and 12, the number of users"
+    );
+    assert_eq!(
+        line(1, 10, 2, "0.5"),
+        "test.toml:22: business.customers: 10 customers are not between 1 and 9, the users who do not work there"
+    );
+    assert_eq!(
+        line(1, 1, 11, "0.5"),
+        "test.toml:23: business.employees: 11 employees are not between 0 and 10"
+    );
+    assert_eq!(
+        line(1, 5, 2, "2"),
+        "test.toml:24: business.messages: 2 is not a share between 0.000001 and 1"
     );
 }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod business;
 mod calls;
 mod groups;
 mod offline;
@@ -342,9 +343,12 @@ impl Net {
     /// What a router does.
     fn answer(&mut self, from: (usize, LinkNo), router: u32, request: Request) -> Answer {
         match request {
-            Request::New => {
+            Request::New | Request::NewAddress => {
                 self.made += 1;
                 let number = self.made;
+                if request == Request::NewAddress {
+                    self.secured.insert(number);
+                }
                 self.queues.insert(number, Queue { router, subscriber: Some(from), ..Queue::default() });
                 Answer::Made { recipient: recipient(number), sender: sender(number) }
             }
@@ -432,6 +436,7 @@ impl Net {
 fn text(request: &Request) -> String {
     match request {
         Request::New => "NEW".to_owned(),
+        Request::NewAddress => "NEW address".to_owned(),
         Request::Subscribe(_) => "SUB".to_owned(),
         Request::Acknowledge(..) => "ACK".to_owned(),
         Request::Ping => "PING".to_owned(),
@@ -449,6 +454,7 @@ fn text(request: &Request) -> String {
                     Rotation::Use(_) => "Use".to_owned(),
                     Rotation::Test(number) => format!("Test {number}"),
                 },
+                Content::Customer(_) => "Customer".to_owned(),
                 content => format!("{content:?}"),
             };
             format!("SEND r{} {content}", to.router.0)
