@@ -10,7 +10,7 @@ use crate::network::UserIdx;
 use crate::population::{Contacts, ConversationId, Population};
 use crate::scenario::Scenario;
 use crate::seed::{Streams, below, shuffle};
-use crate::units::MILLISECOND;
+use crate::units::{MILLISECOND, SECOND};
 
 /// A business, as agents are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +33,12 @@ pub(crate) struct Connecting {
     /// The contact with the business, and what stands for the address.
     pub(crate) contact: ContactNo,
     pub(crate) address: ContactNo,
-    /// How long after the address is there it connects.
+    /// How long after all contacts are set up it connects, if the address is there by then; else as soon as it is.
     pub(crate) after_ns: u64,
 }
+
+/// After so long customers begin to connect.
+const KNOWN_NS: u64 = SPREAD_NS + SECOND;
 
 /// Whole milliseconds, so that ticks of engines add up to nothing.
 fn spread(rng: &mut impl Rng) -> u64 {
@@ -75,7 +78,7 @@ impl Population {
                 user: group.members.get(1)?.user,
                 contact: ContactNo(group.pair(0, 1).0),
                 address: self.address_of(business),
-                after_ns: spread(&mut rng),
+                after_ns: KNOWN_NS + spread(&mut rng),
             })
         });
         connecting.collect()

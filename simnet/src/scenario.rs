@@ -116,6 +116,18 @@ pub struct Latency {
     /// What each connection carries in each direction, in thousands of bits a second. 0: a block takes no time of its own.
     #[serde(skip_serializing_if = "is_zero")]
     pub bandwidth_kbit: u64,
+    /// Between two places of which jitter or bandwidth are others, as in `between`: these two.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub worn: Vec<(Place, Place, Wear)>,
+}
+
+/// What varies on a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Wear {
+    /// As [`Latency::jitter_ns`].
+    pub jitter_ns: u64,
+    /// As [`Latency::bandwidth_kbit`].
+    pub bandwidth_kbit: u64,
 }
 
 /// How users come and go while messages are sent: times of both kinds are drawn from exponential distributions.
@@ -141,9 +153,12 @@ impl Scenario {
 
     /// The first key that only the event engine knows, if there is one.
     pub fn only_for_events(&self) -> Option<&'static str> {
+        let worn = |has: fn(&Wear) -> bool| self.latency.worn.iter().any(|(.., wear)| has(wear));
         let keys = [
             (self.latency.jitter_ns > 0, "latency.jitter"),
             (self.latency.bandwidth_kbit > 0, "latency.bandwidth_kbit"),
+            (worn(|wear| wear.jitter_ns > 0), "latency.between.jitter"),
+            (worn(|wear| wear.bandwidth_kbit > 0), "latency.between.bandwidth_kbit"),
             (self.churn.is_some(), "churn"),
         ];
         keys.into_iter().find(|(used, _)| *used).map(|(_, key)| key)
@@ -156,13 +171,24 @@ impl Latency {
         if let (Place::Tor(region), other) | (other, Place::Tor(region)) = (a, b) {
             return self.ns(Place::Region(region), other).saturating_add(self.tor_ns);
         }
-        let pair = (a.min(b), a.max(b));
-        self.between
-            .binary_search_by_key(&pair, |&(a, b, _)| (a, b))
-            .ok()
-            .and_then(|i| self.between.get(i))
-            .map_or(self.default_ns, |&(_, _, ns)| ns)
+        of_pair(&self.between, a, b).unwrap_or(self.default_ns)
     }
+
+    /// What varies between two places; through Tor as without it.
+    pub fn wear(&self, a: Place, b: Place) -> Wear {
+        if let (Place::Tor(region), other) | (other, Place::Tor(region)) = (a, b) {
+            return self.wear(Place::Region(region), other);
+        }
+        let everywhere = Wear { jitter_ns: self.jitter_ns, bandwidth_kbit: self.bandwidth_kbit };
+        of_pair(&self.worn, a, b).unwrap_or(everywhere)
+    }
+}
+
+/// What a list says of two places.
+fn of_pair<T: Copy>(list: &[(Place, Place, T)], a: Place, b: Place) -> Option<T> {
+    let pair = (a.min(b), a.max(b));
+    let found = list.binary_search_by_key(&pair, |&(a, b, _)| (a, b)).ok()?;
+    list.get(found).map(|&(.., value)| value)
 }
 
 /// Users and their contacts.

@@ -11,6 +11,7 @@ use sxlab_simnet::observe::Sighting;
 use sxlab_simnet::scenario::{Overrides, Scenario};
 use sxlab_simnet::seed::Streams;
 use sxlab_simnet::selection::Policy;
+use sxlab_simnet::truth::Delivery;
 use sxlab_simnet::workload::Plan;
 
 const ENGINES: [Engine; 2] = [Engine::Turmoil, Engine::Events];
@@ -176,6 +177,60 @@ fn users_come_and_go_over_links_that_vary() {
     assert_eq!(
         run("[latency]\njitter = \"30ms\"").trace_hash(),
         run("[latency]\njitter = \"30ms\"").trace_hash()
+    );
+}
+
+/// What passes between users and one router takes longer by 656.24 ms for each block there; nothing else does.
+#[test]
+fn a_link_has_a_bandwidth_of_its_own() {
+    let run = |more: &str| {
+        outcome(Engine::Events, &network_for("30m", more), Policy::DifferentOperator, 1).unwrap()
+    };
+    let slow = run("[[latency.between]]\na = \"here\"\nb = \"north-1\"\nbandwidth_kbit = 200");
+    let still = run("");
+    let router = RouterIdx(0);
+    let (mut other, mut passing) = (Vec::new(), Vec::new());
+    for (delivery, before) in by_key(&slow).into_iter().zip(by_key(&still)) {
+        assert_eq!(delivery.key, before.key);
+        let sent = slow.truth.sent.iter().find(|sent| sent.key == delivery.key).unwrap();
+        let conversation = slow.truth.conversations.get(delivery.key.conversation.index()).unwrap();
+        let passes = sent.proxy == Some(router) || conversation.queue(delivery.key.from_a).router == router;
+        let more = |d: &Delivery| d.received_at_ns - d.sent_at_ns;
+        let of = if passes { &mut passing } else { &mut other };
+        of.push(more(&delivery) as i64 - more(&before) as i64);
+    }
+    assert!(other.len() > 10 && passing.len() > 10, "{} and {}", other.len(), passing.len());
+    assert!(passing.iter().all(|more| *more >= 656_240_000), "{passing:?}");
+    let same = other.iter().filter(|more| **more == 0).count();
+    assert!(same * 10 >= other.len() * 9, "but for what waited for a receipt on its way: {other:?}");
+}
+
+fn by_key(outcome: &Outcome) -> Vec<Delivery> {
+    let mut deliveries = outcome.truth.deliveries.clone();
+    deliveries.sort_unstable_by_key(|delivery| delivery.key);
+    deliveries
+}
+
+/// Who is offline takes no call, and who comes back too late is not rung; all messages arrive.
+#[test]
+fn calls_lapse_where_users_come_and_go() {
+    let calls = "[calls]\nper_user_per_day = 1000\nanswered = 1\nlapse = \"1m\"\n";
+    let run = |more: &str| {
+        let scenario = network_for("30m", &format!("{calls}{more}"));
+        outcome(Engine::Events, &scenario, Policy::DifferentOperator, 1).unwrap().counts
+    };
+    let (still, churned) = (run(""), run("[churn]\nonline = \"5m\"\noffline = \"5m\""));
+    // 10 users × 1000 a day × 30 minutes: 208 ± 14.
+    assert!((160..260).contains(&still.calls), "{}", still.calls);
+    assert_eq!(still.calls, churned.calls);
+    // But for those in whose place another came.
+    assert!(still.calls_set_up * 100 > still.calls * 90, "{still:?}");
+    assert_eq!(still.calls_set_up + still.calls_lapsed, still.calls);
+    // Both have to be there: a quarter of the time, and a little more within the minute.
+    assert!((still.calls / 6..still.calls / 2).contains(&churned.calls_set_up), "{churned:?}");
+    assert!(churned.calls_lapsed > churned.calls / 3, "{churned:?}");
+    assert!(
+        churned.calls_answered <= churned.calls_offered && churned.calls_set_up <= churned.calls_answered
     );
 }
 

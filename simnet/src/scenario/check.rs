@@ -10,7 +10,9 @@ use super::client::client;
 use super::file::File;
 use super::network::Named;
 use super::users::users;
-use super::{Analysis, Churn, Fault, Latency, Overrides, Rotate, RouterLimits, Scenario, Workload, workload};
+use super::{
+    Analysis, Churn, Fault, Latency, Overrides, Rotate, RouterLimits, Scenario, Wear, Workload, workload,
+};
 use crate::input::{Checker, InputError, closest, list};
 use crate::network::{OperatorIdx, Place};
 use crate::selection::Policy;
@@ -197,26 +199,49 @@ fn latency(checker: &Checker<'_>, file: &File, named: &Named, tick_ns: u64) -> R
         Some(time) => checker.ticks("client.tor_latency", time, tick_ns)?,
         None => TOR_NS.next_multiple_of(tick_ns),
     };
-    let mut between = BTreeMap::new();
+    let jitter_ns = file.latency.jitter.as_ref().map_or(0, |jitter| jitter.get_ref().0);
+    let bandwidth_kbit =
+        bandwidth(checker, "latency.bandwidth_kbit", file.latency.bandwidth_kbit.as_ref())?.unwrap_or(0);
+    let (mut between, mut worn) = (BTreeMap::new(), BTreeMap::new());
     for entry in &file.latency.between {
-        let ns = checker.positive_ticks("latency.between.time", &entry.time, tick_ns)?;
+        let time = entry.time.as_ref();
+        let time =
+            time.map(|time| checker.positive_ticks("latency.between.time", time, tick_ns)).transpose()?;
+        let jitter = entry.jitter.as_ref().map(|jitter| jitter.get_ref().0);
+        let kbit = bandwidth(checker, "latency.between.bandwidth_kbit", entry.bandwidth_kbit.as_ref())?;
+        if time.is_none() && jitter.is_none() && kbit.is_none() {
+            let message = "says nothing about them, give `time`, `jitter` or `bandwidth_kbit`";
+            return Err(checker.at(entry.a.span(), "latency.between", message));
+        }
         let a = named.places(checker, "latency.between.a", &entry.a)?;
         let b = named.places(checker, "latency.between.b", &entry.b)?;
         not_only_regions(checker, "latency.between.b", &entry.b, &a, &b)?;
         for &a in &a {
             for &b in b.iter().filter(|&&b| a != b) {
-                between.insert((a.min(b), a.max(b)), ns);
+                let pair = (a.min(b), a.max(b));
+                between.extend(time.map(|ns| (pair, ns)));
+                if jitter.is_some() || kbit.is_some() {
+                    let wear = worn.entry(pair).or_insert(Wear { jitter_ns, bandwidth_kbit });
+                    wear.jitter_ns = jitter.unwrap_or(wear.jitter_ns);
+                    wear.bandwidth_kbit = kbit.unwrap_or(wear.bandwidth_kbit);
+                }
             }
         }
     }
-    let jitter_ns = file.latency.jitter.as_ref().map_or(0, |jitter| jitter.get_ref().0);
-    let bandwidth_kbit = match &file.latency.bandwidth_kbit {
-        None => 0,
-        Some(kbit) if *kbit.get_ref() > 0 => *kbit.get_ref(),
-        Some(kbit) => return Err(checker.at(kbit.span(), "latency.bandwidth_kbit", "must be at least 1")),
-    };
     let between = between.into_iter().map(|((a, b), ns)| (a, b, ns)).collect();
-    Ok(Latency { default_ns, between, tor_ns, jitter_ns, bandwidth_kbit })
+    let worn = worn.into_iter().map(|((a, b), wear)| (a, b, wear)).collect();
+    Ok(Latency { default_ns, between, tor_ns, jitter_ns, bandwidth_kbit, worn })
+}
+
+fn bandwidth(
+    checker: &Checker<'_>,
+    key: &str,
+    kbit: Option<&Spanned<u64>>,
+) -> Result<Option<u64>, InputError> {
+    match kbit {
+        Some(kbit) if *kbit.get_ref() == 0 => Err(checker.at(kbit.span(), key, "must be at least 1")),
+        kbit => Ok(kbit.map(|kbit| *kbit.get_ref())),
+    }
 }
 
 fn churn(checker: &Checker<'_>, file: &File) -> Result<Option<Churn>, InputError> {

@@ -59,7 +59,9 @@ pub(super) struct Latency {
 pub(super) struct Between {
     pub(super) a: Spanned<String>,
     pub(super) b: Spanned<String>,
-    pub(super) time: Spanned<Duration>,
+    pub(super) time: Option<Spanned<Duration>>,
+    pub(super) jitter: Option<Spanned<Duration>>,
+    pub(super) bandwidth_kbit: Option<Spanned<u64>>,
 }
 
 /// `[network]`

@@ -1,6 +1,6 @@
 //! What a scenario file may say, and the one line that answers what it may not.
 
-mod calls;
+mod carried;
 mod drawn;
 
 use std::path::Path;

@@ -9,6 +9,7 @@ use crate::network::UserIdx;
 impl Simulation<'_> {
     /// Has every business open its address from now on.
     pub(super) fn open_addresses(&mut self) {
+        self.contacts_until = self.now;
         for (number, opening) in (0u32..).zip(&self.openings) {
             self.heap.push(self.now + opening.after_ns, Event::OpenAddress(number));
         }
@@ -23,8 +24,8 @@ impl Simulation<'_> {
     pub(super) fn address_made(&mut self, made: ContactNo, address: &Address) {
         for (number, connecting) in (0u32..).zip(&self.connectings) {
             if connecting.address == made {
-                let event = Event::Connect(number, Box::new(address.clone()));
-                self.heap.push(self.now + connecting.after_ns, event);
+                let at = self.now.max(self.contacts_until + connecting.after_ns);
+                self.heap.push(at, Event::Connect(number, Box::new(address.clone())));
             }
         }
     }

@@ -131,7 +131,7 @@ impl Simulation<'_> {
             pending: VecDeque::new(),
             places: (from.min(to), from.max(to)),
             latency,
-            wear: Wear::new(&self.scenario.latency, self.wear, client),
+            wear: Wear::new(self.scenario.latency.wear(from, to), self.wear, client),
             on_the_way: [0; 2],
             lost: [false; 2],
             open: [true; 2],

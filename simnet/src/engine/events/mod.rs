@@ -91,6 +91,8 @@ struct Simulation<'a> {
     /// Businesses, and who connects to them.
     openings: Vec<Opening>,
     connectings: Vec<Connecting>,
+    /// When all contacts were set up.
+    contacts_until: u64,
     log: Writer,
     ledger: Ledger,
     /// What jitter is drawn from.
@@ -136,6 +138,7 @@ impl<'a> Simulation<'a> {
             joinings: plan.population.joinings(streams),
             openings: plan.population.openings(streams),
             connectings: plan.population.connectings(streams),
+            contacts_until: 0,
             log: Writer::new(log).map_err(EngineError::Thread)?,
             ledger: Ledger::new(&plan.population),
             wear: streams.stream("jitter").next_u64(),

@@ -1,7 +1,7 @@
 //! What varies of a connection: jitter, and the time that its bandwidth makes a block take.
 
 use super::connections::Client;
-use crate::scenario::Latency;
+use crate::scenario;
 
 /// Bytes of a block as a TLS 1.3 record: 5 of the head, 1 of the content type, 16 of the tag.
 const RECORD: u64 = 16_384 + 22;
@@ -19,9 +19,9 @@ pub(super) struct Wear {
 }
 
 impl Wear {
-    /// Of a connection by this client. Draws follow from `seed` and the client alone. Nothing if nothing varies.
-    pub(super) fn new(latency: &Latency, seed: u64, client: Client) -> Option<Box<Self>> {
-        if latency.jitter_ns == 0 && latency.bandwidth_kbit == 0 {
+    /// Of a connection by this client, on a link where so much varies. Draws follow from `seed` and the client alone. Nothing if nothing varies.
+    pub(super) fn new(of: scenario::Wear, seed: u64, client: Client) -> Option<Box<Self>> {
+        if of == scenario::Wear::default() {
             return None;
         }
         let own = match client {
@@ -29,13 +29,13 @@ impl Wear {
             Client::Proxy(router, session) => mixed(u64::from(router.0)) ^ session.0,
         };
         let begin = mixed(seed ^ mixed(own));
-        let block = match latency.bandwidth_kbit {
+        let block = match of.bandwidth_kbit {
             0 => 0,
             // Bits by thousands of bits a second are milliseconds.
             kbit => RECORD * 8 * 1_000_000 / kbit,
         };
         let draws = [begin, mixed(begin)];
-        Some(Box::new(Self { jitter: latency.jitter_ns, block, busy: [0; 2], last: [0; 2], draws }))
+        Some(Box::new(Self { jitter: of.jitter_ns, block, busy: [0; 2], last: [0; 2], draws }))
     }
 
     /// When something arrives that is sent now, travels so long in any case, and may be a block.
@@ -71,8 +71,8 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn wear(jitter_ns: u64, bandwidth_kbit: u64, user: u32) -> Option<Box<Wear>> {
-        let latency = Latency { jitter_ns, bandwidth_kbit, ..Latency::default() };
-        Wear::new(&latency, 7, Client::User(UserIdx(user), LinkNo(0)))
+        let of = scenario::Wear { jitter_ns, bandwidth_kbit };
+        Wear::new(of, 7, Client::User(UserIdx(user), LinkNo(0)))
     }
 
     #[test]

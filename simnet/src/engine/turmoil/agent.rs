@@ -229,7 +229,8 @@ impl Client {
         let Some(router) = shared.router_of(&address.router) else {
             return self.give_up("learnt an address on an unknown router");
         };
-        self.inner.world.sleep(connecting.after_ns).await;
+        let Some(begun) = shared.groups_begun().await else { return };
+        self.inner.world.sleep((begun + connecting.after_ns).saturating_sub(elapsed())).await;
         let address = self.inner.vault.borrow_mut().learn(RouterNo(router.0), address);
         let via = (connecting.address, address);
         self.act(|agent, now| agent.contact_business(connecting.group, connecting.contact, via, now));

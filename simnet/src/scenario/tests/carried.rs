@@ -1,4 +1,4 @@
-//! What `[calls]` and `[business]` may say.
+//! What `[calls]`, `[business]` and `[latency]` may say.
 
 use super::*;
 
@@ -68,4 +68,56 @@ fn wrong_businesses_are_refused() {
         line(1, 5, 2, "2"),
         "test.toml:24: business.messages: 2 is not a share between 0.000001 and 1"
     );
+}
+
+/// Of two tables for a pair the later one holds, for what it says.
+#[test]
+fn links_have_jitter_and_bandwidth_of_their_own() {
+    let scenario = scenario(
+        "[latency]\njitter = \"5ms\"\n\
+         [[latency.between]]\na = \"everywhere\"\nb = \"one\"\ntime = \"80ms\"\njitter = \"20ms\"\n\
+         [[latency.between]]\na = \"one-2\"\nb = \"everywhere\"\nbandwidth_kbit = 500\n\
+         [[latency.between]]\na = \"one-1\"\nb = \"one-2\"\njitter = \"0ms\"\n",
+    );
+    let place = |name: &str| match scenario.network.router_named(name) {
+        Some(router) => Place::Router(router),
+        None => Place::Region(RegionIdx(0)),
+    };
+    let wear = |a, b| {
+        let wear = scenario.latency.wear(place(a), place(b));
+        (
+            wear.jitter_ns / MILLISECOND,
+            wear.bandwidth_kbit,
+            scenario.latency.ns(place(a), place(b)) / MILLISECOND,
+        )
+    };
+    assert_eq!(wear("everywhere", "one-1"), (20, 0, 80));
+    assert_eq!(wear("one-2", "everywhere"), (20, 500, 80));
+    assert_eq!(wear("one-2", "one-1"), (0, 0, 40));
+    assert_eq!(wear("everywhere", "two-1"), (5, 0, 40));
+    let (tor, one) = (Place::Tor(RegionIdx(0)), place("one-1"));
+    assert_eq!(scenario.latency.wear(tor, one), scenario.latency.wear(place("everywhere"), one));
+}
+
+#[test]
+fn wrong_links_are_refused() {
+    let line = |keys: &str| {
+        refused(&extended(&format!("[[latency.between]]\na = \"everywhere\"\nb = \"one\"\n{keys}")))
+    };
+    assert_eq!(
+        line(""),
+        "test.toml:21: latency.between: says nothing about them, give `time`, `jitter` or `bandwidth_kbit`"
+    );
+    assert_eq!(
+        line("bandwidth_kbit = 0\n"),
+        "test.toml:23: latency.between.bandwidth_kbit: must be at least 1"
+    );
+    let only = |keys: &str| {
+        let text = format!("[[latency.between]]\na = \"everywhere\"\nb = \"one\"\n{keys}\n");
+        scenario(&text).only_for_events()
+    };
+    assert_eq!(only("time = \"10ms\""), None);
+    assert_eq!(only("jitter = \"0ms\""), None);
+    assert_eq!(only("jitter = \"1ms\""), Some("latency.between.jitter"));
+    assert_eq!(only("bandwidth_kbit = 9"), Some("latency.between.bandwidth_kbit"));
 }
