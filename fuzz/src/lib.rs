@@ -4,6 +4,10 @@
 
 use std::fmt::Debug;
 
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use sxlab_protocol::apns::jwt::Signer;
+use sxlab_protocol::apns::request::Request;
 use sxlab_protocol::crypto::SharedSecret;
 use sxlab_protocol::crypto::certificate::{Chain, SignedKey};
 use sxlab_protocol::crypto::keys::AuthPublicKey;
@@ -269,6 +273,28 @@ pub fn ntf_push(bytes: &[u8]) {
 pub fn name_record(bytes: &[u8]) {
     if let Ok(record) = NameRecord::parse(bytes) {
         survives(record, |record| NameRecord::parse(record.to_json().as_bytes()));
+    }
+}
+
+/// Requests to APNs, as HTTP/1.1 would write their heads, and the tokens in them: none of these is signed.
+pub fn apns_request(bytes: &[u8]) {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+    let (method, path) = first.split_once(' ').unwrap_or((&first, ""));
+    let fields: Vec<_> = lines
+        .filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            Some((std::str::from_utf8(&line[..colon]).ok()?, &line[colon + 1..]))
+        })
+        .collect();
+    if let Ok(head) = Request::read(method, path, fields) {
+        let issuer = Signer::generate("TEAM", "KEY", &mut ChaCha8Rng::seed_from_u64(1)).verifier();
+        assert!(issuer.verify(&head.token, 0).is_err());
+        survives(head, |head| {
+            let fields = head.request.fields(&head.token);
+            let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+            Request::read("POST", &head.request.path(), fields)
+        });
     }
 }
 

@@ -8,11 +8,13 @@
 //! | [`transport`] | blocks, batches, handshake, block encryption |
 //! | [`smp`] | commands, responses, errors, the router, the client, proxying, end-to-end envelopes |
 //! | [`ntf`] | the notification protocol |
+//! | [`apns`] | Apple's push service as notification routers use it, and a router that stands in for it |
 //! | [`agent`] | a user's agent: contacts, queues on several routers, sending through proxies, trying again |
 //! | [`observe`] | what one party sees of the traffic that passes it |
 //! | [`tables`] | hash tables whose layout nobody sees |
 
 pub mod agent;
+pub mod apns;
 pub mod crypto;
 pub mod ntf;
 pub mod observe;

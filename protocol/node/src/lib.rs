@@ -7,12 +7,14 @@
 //! | [`router`] | an SMP router that accepts connections and dials other routers as a proxy |
 //! | [`store`] | what a router keeps in a file, so that it survives a crash at any moment |
 //! | [`client`] | one session with a router: requests, forwarded commands, events |
+//! | [`apns`] | pushes to Apple's push service, and the stand-in for it |
 //! | [`resolver`] | the HTTP service that tells a router what names stand for |
 //! | [`identity`] | a router's long-term keys and certificates, minted, saved and loaded |
 //! | [`tls`] | TLS 1.3 as the network speaks it: session id, certificate check, application protocol |
 //!
 //! Nodes run on one thread, as tasks of a `LocalSet`: what they share is `Rc`, and nothing is scheduled by chance.
 
+pub mod apns;
 pub mod client;
 mod dial;
 mod http;

@@ -624,7 +624,7 @@ async fn turn() {
 
 /// Whether a listener that failed may give connections again: it ran out of something (file descriptors, memory), or the
 /// connection that it had was gone already. Only a listener that is none any more is given up.
-fn may_pass(error: &io::Error) -> bool {
+pub(crate) fn may_pass(error: &io::Error) -> bool {
     /// `EBADF` of every Unix: it has no [`io::ErrorKind`] of its own.
     const BAD_DESCRIPTOR: i32 = 9;
     use io::ErrorKind::{

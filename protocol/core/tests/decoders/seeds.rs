@@ -2,6 +2,10 @@
 
 use proptest::option;
 use proptest::prelude::*;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use sxlab_protocol::apns::jwt::Signer;
+use sxlab_protocol::apns::request::{Kind, Request};
 use sxlab_protocol::crypto::SharedSecret;
 use sxlab_protocol::crypto::certificate::SignedKey;
 use sxlab_protocol::crypto::keys::*;
@@ -130,6 +134,14 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         .map(|push| push.seal(&SharedSecret::from_bytes([1; 32]), &[2; 24]).unwrap().into_bytes());
     let ntf_lists = some(6, proptest::collection::vec(ntf::notification(), 1..4));
     let ntf_pushes = ntf_pushes.chain(ntf_lists.iter().map(|list| push::text(list).into_bytes()));
+    let apns_requests = [Kind::Alert, Kind::Background].map(|kind| {
+        let request = Request::new(&[7; 32], kind, "chat.simplex.app");
+        let token = Signer::generate("TEAM", "KEY", &mut ChaCha8Rng::seed_from_u64(2)).token(5).to_owned();
+        let fields = request.fields(&token).into_iter().map(|(name, value)| format!("\n{name}:{value}"));
+        let fields: String = fields.collect();
+        format!("POST {}{fields}", request.path()).into_bytes()
+    });
+    let apns_requests = apns_requests.into_iter();
     vec![
         ("command", of_commands.collect()),
         ("response", of_responses.collect()),
@@ -149,6 +161,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("ntf_response", ntf_responses.collect()),
         ("ntf_hello", ntf_hellos.collect()),
         ("ntf_push", ntf_pushes.collect()),
+        ("apns_request", apns_requests.collect()),
     ]
 }
 
@@ -198,6 +211,7 @@ fn every_decoder(bytes: &[u8]) {
     owed::ntf_response(bytes);
     owed::ntf_hello(bytes);
     owed::ntf_push(bytes);
+    owed::apns_request(bytes);
 }
 
 proptest! {

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
-use rustls::{ClientConfig, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, TlsStream};
 
@@ -57,6 +57,35 @@ impl Connector {
         let [system, seeded] = named;
         let name = ServerName::try_from(server).unwrap_or_else(|_| no_name());
         Ok(Self { system, seeded, name })
+    }
+
+    /// A client of a server of the web: its certificate has to be for the host `name`, and signed by one of the authorities.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::Tls`] for a name or an authority that is none.
+    pub fn of_the_web(
+        name: &str,
+        authorities: impl IntoIterator<Item = CertificateDer<'static>>,
+        alpn: &[&[u8]],
+    ) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(authority)?;
+        }
+        let unknown = |_| TlsError::Tls(rustls::Error::General(format!("{name} is no host")));
+        let name = ServerName::try_from(name.to_owned()).map_err(unknown)?;
+        let build = |provider: CryptoProvider, clock: Arc<dyn TimeProvider>| {
+            let mut built = ClientConfig::builder_with_details(Arc::new(provider), clock)
+                .with_protocol_versions(&[&rustls::version::TLS13])?
+                .with_root_certificates(roots.clone())
+                .with_no_client_auth();
+            built.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+            built.resumption = Resumption::disabled();
+            Ok::<_, TlsError>(Arc::new(built))
+        };
+        let system = build(provider::system(), Arc::new(DefaultTimeProvider))?;
+        Ok(Self { system, seeded: build(provider::seeded(), provider::seeded_clock())?, name })
     }
 
     /// Does the client's part of a handshake on `stream`. Dropping the future abandons the handshake.

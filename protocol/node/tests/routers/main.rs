@@ -7,6 +7,7 @@
     reason = "tests fail by panicking, their helpers too"
 )]
 
+mod apns;
 mod floods;
 mod hostile;
 mod hosts;
