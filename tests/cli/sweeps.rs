@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{Background, Scratch, sxlab, sxlab_with};
+use crate::program::{Background, Scratch, sxlab, sxlab_with, sxlab_with_files_of};
 use crate::run::{SCENARIO, trace_scenario};
 
 /// Two values, two networks, two seeds.
@@ -346,4 +346,22 @@ async fn two_runs_are_compared_and_what_is_not_alike_is_refused() {
     assert!(refused(&a, &b).await.ends_with("has schema 9, this version of sxlab reads 1"));
     std::fs::write(&summary, "{}").unwrap();
     assert!(refused(&a, &b).await.ends_with("not the summary of a run or of a merged sweep"));
+}
+
+/// On a full disk no part is half-written, and the same command goes on once there is room.
+#[tokio::test]
+async fn a_full_disk_leaves_parts_that_are_whole_or_not_there() {
+    let scratch = Scratch::new("sweep-full");
+    let plan = plan(&scratch, PLAN);
+    let out = scratch.path("out");
+    let ended = sxlab_with_files_of(2, &["sweep", &plan, "--out", &out]).await;
+    let line = ended.stderr.lines().last().unwrap();
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(line.starts_with("sxlab: 8 of 8 points failed, the first is point 1: "), "{line}");
+    assert!(line.contains("File too large"), "{line}");
+    assert_eq!(entries(&out), BTreeSet::from(["sweep.json".to_owned()]));
+    let report = sweep(&plan, &out, &[]).await;
+    assert_eq!(report["ran"], 8);
+    let left = entries(&out).into_iter().filter(|name| name.contains("partial")).count();
+    assert_eq!((entries(&out).len(), left), (1 + POINTS, 0));
 }
