@@ -269,6 +269,22 @@ pub fn ntf_push(bytes: &[u8]) {
     }
 }
 
+/// Records of a notification router's store, in the same form as [`record`].
+pub fn ntf_record(bytes: &[u8]) {
+    use ntf::router::{Record, RecordKey};
+    let Some((key, value)) = bytes.split_first().and_then(|(n, rest)| rest.split_at_checked((*n).into()))
+    else {
+        return;
+    };
+    if let Ok(decoded) = RecordKey::decode(key) {
+        assert_eq!(decoded.encode(), key);
+    }
+    if let Ok(record) = Record::decode(key, value) {
+        assert_eq!(record.key().encode(), key);
+        survives(record, |record| Record::decode(key, &record.value()));
+    }
+}
+
 /// What a name stands for.
 pub fn name_record(bytes: &[u8]) {
     if let Ok(record) = NameRecord::parse(bytes) {

@@ -10,7 +10,6 @@
 //! | `business` | addresses at which each customer gets a group of its own |
 //! | `calls` | how a call is set up, in three messages |
 //! | `rotation` | a contact's messages move to another queue |
-//! | `retry` | how long it waits before it tries again |
 //!
 //! **Contacts.** By the fast duplex flow (AG-6) the inviter makes a queue ([`Agent::invite`], [`Output::Invitation`]); who is invited
 //! ([`Agent::join`]) secures it, then makes the reply queue, and sends its address; the inviter secures the reply queue and confirms.
@@ -27,7 +26,6 @@ mod calls;
 mod groups;
 mod links;
 mod receiving;
-mod retry;
 mod rotation;
 mod sending;
 #[cfg(test)]
@@ -41,11 +39,11 @@ pub use self::calls::{CallNo, Calling, Signal};
 use self::groups::Group;
 pub use self::groups::{Grouped, HISTORY};
 use self::links::Link;
-use self::retry::Attempts;
-pub use self::retry::RetryInterval;
 use self::rotation::Rotating;
 pub use self::rotation::Rotation;
 use self::sending::Outbox;
+use crate::retry::Attempts;
+pub use crate::retry::RetryInterval;
 use crate::smp::error::SmpError;
 use crate::tables::Few;
 use crate::wire::{EntityId, MsgId};

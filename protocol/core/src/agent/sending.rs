@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 
 use super::links::{Asked, Relay};
-use super::retry::Attempts;
 use super::{
     Address, Agent, Answer, Choose, Contact, ContactNo, Content, Failure, LinkNo, Noted, Output, Request,
     Rotation, RouterNo, Timer,
 };
+use crate::retry::Attempts;
 use crate::smp::error::{ProxyError, SmpError};
 
 /// The queue that a contact is sent to.

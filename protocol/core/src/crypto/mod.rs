@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod chain;
 #[cfg(test)]
 mod check_values;
+pub(crate) mod dummies;
 pub mod hash;
 pub mod keys;
 pub mod mint;

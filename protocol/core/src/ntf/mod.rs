@@ -10,10 +10,19 @@
 //! | `command`, `response`, `status` | bytes ↔ values |
 //! | `handshake` | the two hellos, and sessions after them |
 //! | `push` | what is pushed |
+//! | `router` | a notification router |
+//! | `subscriber` | its sessions with SMP routers |
+//! | `client`, `device` | a device's session with a router; what it asks there, and reads in pushes |
+//! | `semantic` | commands and responses as values, for simulations |
 
+pub mod client;
 pub mod command;
+pub mod device;
 pub mod handshake;
 pub mod push;
 pub mod response;
+pub mod router;
+pub mod semantic;
 pub mod status;
+pub mod subscriber;
 pub mod version;

@@ -14,6 +14,7 @@ use super::forward::FORWARD_SIZE;
 use super::response::Response;
 use super::version::Layout;
 use crate::crypto::boxes::TAG;
+use crate::transport::Framing;
 use crate::wire::{CorrId, EntityId, Reader, WireError};
 
 /// A forwarded command or its answer, sealed by the client or the relay for each other.
@@ -61,11 +62,21 @@ pub fn stands_for(body: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_be_bytes(*length), content))
 }
 
+/// Bytes of a session id, where it travels: tls-unique of TLS 1.3 with SHA-256.
+const SESSION_ID: usize = 32;
+
 /// Bytes of an authorization with what follows it, of the ids, and of the command or response.
-fn transmission(layout: &Layout, authorization: u8, corr: &CorrId, entity: &EntityId, rest: usize) -> usize {
-    let signature = usize::from(layout.service_signature && authorization > 0);
+pub(crate) fn transmission(
+    layout: &impl Framing,
+    authorization: u8,
+    corr: &CorrId,
+    entity: &EntityId,
+    rest: usize,
+) -> usize {
+    let signature = usize::from(layout.service_signature() && authorization > 0);
+    let session = if layout.session_id_on_wire() { 1 + SESSION_ID } else { 0 };
     let ids = 2 + corr.as_bytes().len() + entity.as_bytes().len();
-    1 + usize::from(authorization) + signature + ids + rest
+    1 + usize::from(authorization) + signature + session + ids + rest
 }
 
 /// How many bytes a command would have.

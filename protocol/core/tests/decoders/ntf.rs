@@ -10,6 +10,7 @@ use sxlab_protocol::ntf::command::*;
 use sxlab_protocol::ntf::handshake::{ClientHello, RouterHello};
 use sxlab_protocol::ntf::push::{self, Notification, Push, PushError};
 use sxlab_protocol::ntf::response::Response;
+use sxlab_protocol::ntf::router::{Kept, Record, SubscriptionRecord, TokenRecord};
 use sxlab_protocol::ntf::status::*;
 use sxlab_protocol::ntf::version::{Layout, MAX, MIN};
 use sxlab_protocol::smp::error::CommandError;
@@ -117,7 +118,53 @@ pub(crate) fn pushed() -> impl Strategy<Value = Push> {
     ]
 }
 
+pub(crate) fn record() -> impl Strategy<Value = Record> {
+    let keys = (auth_key(), x25519(), any::<[u8; 32]>());
+    let state = (prop::sample::select(TokenStatus::ALL.to_vec()), any::<(u16, u64, bool)>());
+    let token = (device(), keys, bytes(256), state).prop_map(
+        |(device, (key, device_key, own_key), code, (status, (period, sent, was_sent)))| TokenRecord {
+            device,
+            key,
+            device_key,
+            own_key,
+            code: Code::new(&code).unwrap(),
+            status,
+            period,
+            sent,
+            was_sent,
+        },
+    );
+    let subscription = (entity(), notifier_queue(), secret_key(), subscription_status(), any::<bool>());
+    let subscription = subscription.prop_map(|(token, queue, key, status, by_service)| {
+        // Of the states that are subscribed to again one stands for all.
+        let status = if status.subscribes() { SubscriptionStatus::Pending } else { status };
+        let NotifierQueue { router, notifier } = queue;
+        SubscriptionRecord { token, router, notifier, key, status, by_service }
+    });
+    let kept = (any::<(u64, u64, [u8; 24])>(), bytes(200)).prop_map(|((number, time, nonce), meta)| Kept {
+        number,
+        time,
+        nonce,
+        meta: meta.into(),
+    });
+    prop_oneof![
+        (router(), entity()).prop_map(|(router, service)| Record::Router { router, service }),
+        (entity(), token).prop_map(|(id, token)| Record::Token { id, token }),
+        (entity(), subscription).prop_map(|(id, subscription)| Record::Subscription { id, subscription }),
+        (entity(), kept).prop_map(|(subscription, kept)| Record::Notification { subscription, kept }),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn records(record in record(), at: prop::sample::Index, byte: u8, how in 0..4u8) {
+        let (key, value) = (record.key().encode(), record.value());
+        prop_assert_eq!(Record::decode(&key, &value), Ok(record));
+        if let Ok(length) = u8::try_from(key.len()) {
+            owed::ntf_record(&damaged([vec![length], key, value].concat(), at, byte, how));
+        }
+    }
+
     #[test]
     fn bytes_near_values(
         command in command(), response in response(), router in router_hello(), client in client_hello(),

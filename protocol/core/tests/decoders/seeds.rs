@@ -142,6 +142,10 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         format!("POST {}{fields}", request.path()).into_bytes()
     });
     let apns_requests = apns_requests.into_iter();
+    let ntf_records = some(20, ntf::record()).into_iter().filter_map(|record| {
+        let (key, value) = (record.key().encode(), record.value());
+        Some([&[u8::try_from(key.len()).ok()?][..], &key, &value].concat())
+    });
     vec![
         ("command", of_commands.collect()),
         ("response", of_responses.collect()),
@@ -162,6 +166,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("ntf_hello", ntf_hellos.collect()),
         ("ntf_push", ntf_pushes.collect()),
         ("apns_request", apns_requests.collect()),
+        ("ntf_record", ntf_records.collect()),
     ]
 }
 
@@ -212,6 +217,7 @@ fn every_decoder(bytes: &[u8]) {
     owed::ntf_hello(bytes);
     owed::ntf_push(bytes);
     owed::apns_request(bytes);
+    owed::ntf_record(bytes);
 }
 
 proptest! {

@@ -66,10 +66,11 @@ pub use self::queues::{Content, Line, Link, Notification, Notifier, Offered, Que
 pub use self::records::{Change, NotifierRecord, QueueRecord, Record, RecordError, RecordKey};
 use self::semantic::Constants;
 pub use self::services::Service;
+pub(crate) use self::services::combine;
 use self::sessions::Peer;
 pub use self::statistics::{Holdings, Statistics};
 pub use self::store::QueueStore;
-use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, KeyType};
+use crate::crypto::dummies::Dummies;
 use crate::observe::{SessionNo, Sight};
 use crate::smp::name::Name;
 use crate::smp::response::Response;
@@ -251,29 +252,6 @@ pub struct Router {
     semantic: Option<Box<Constants>>,
     /// What it is wrong in, if it is.
     wrong: Option<Box<Wrong>>,
-}
-
-/// Keys that nobody has, so that a refusal costs as much as a verification (AU-6).
-#[derive(Debug)]
-struct Dummies {
-    ed25519: AuthPublicKey,
-    ed448: AuthPublicKey,
-    x25519: AuthPublicKey,
-}
-
-impl Dummies {
-    fn generate(rng: &mut ChaCha20Rng) -> Self {
-        let mut key = |key_type| AuthSecretKey::generate(key_type, rng).public();
-        Self { ed25519: key(KeyType::Ed25519), ed448: key(KeyType::Ed448), x25519: key(KeyType::X25519) }
-    }
-
-    fn of(&self, key_type: KeyType) -> &AuthPublicKey {
-        match key_type {
-            KeyType::Ed25519 => &self.ed25519,
-            KeyType::Ed448 => &self.ed448,
-            KeyType::X25519 => &self.x25519,
-        }
-    }
 }
 
 impl Router {

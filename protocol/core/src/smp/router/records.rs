@@ -10,23 +10,18 @@ use std::fmt;
 
 use super::queues::{Content, Link, Notification, Notifier, Status, Stored};
 use super::services::Service;
-use crate::crypto::keys::{AuthPublicKey, Ed448Public, Ed25519Public, SharedSecret, X25519Public};
+use crate::crypto::keys::{AuthPublicKey, SharedSecret};
+use crate::journal::fields::*;
 use crate::smp::command::{LinkData, MsgFlags};
 use crate::smp::error::{BlockingInfo, BlockingReason, Notice};
 use crate::transport::ServiceRole;
-use crate::wire::{EntityId, LinkId, MsgId, QueueMode, Reader, WireError, put_i64, put_u32};
+use crate::wire::{EntityId, LinkId, MsgId, QueueMode, Reader, WireError, put_i64};
 
 /// The layout of values written by this version.
 const VERSION: u8 = 1;
 
 /// One change of what survives a restart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// The record is new, or replaces the one with its key.
-    Put(Box<Record>),
-    /// The record with this key is gone.
-    Delete(RecordKey),
-}
+pub type Change = crate::journal::Change<Record, RecordKey>;
 
 /// A part of a router's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -393,65 +388,5 @@ impl QueueRecord {
                 _ => return Err(WireError::BadTag),
             },
         })
-    }
-}
-
-fn put_u64(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(&value.to_be_bytes());
-}
-
-fn read_u64(r: &mut Reader<'_>) -> Result<u64, WireError> {
-    Ok(u64::from_be_bytes(r.array()?))
-}
-
-fn put_len(out: &mut Vec<u8>, len: usize) {
-    // Never more: what a queue holds came in blocks.
-    put_u32(out, u32::try_from(len).unwrap_or(u32::MAX));
-}
-
-fn read_len(r: &mut Reader<'_>) -> Result<usize, WireError> {
-    usize::try_from(r.u32()?).map_err(|_| WireError::BadLength)
-}
-
-/// A type byte and the raw key.
-fn put_key(out: &mut Vec<u8>, key: &AuthPublicKey) {
-    let (kind, raw): (u8, &[u8]) = match key {
-        AuthPublicKey::Ed25519(key) => (0, key.as_bytes()),
-        AuthPublicKey::Ed448(key) => (1, key.as_bytes()),
-        AuthPublicKey::X25519(key) => (2, key.as_bytes()),
-    };
-    out.push(kind);
-    out.extend_from_slice(raw);
-}
-
-fn read_key(r: &mut Reader<'_>) -> Result<AuthPublicKey, WireError> {
-    Ok(match r.u8()? {
-        0 => Ed25519Public::from_bytes(r.array()?).into(),
-        1 => Ed448Public::from_bytes(r.array()?).into(),
-        2 => X25519Public::from_bytes(r.array()?).into(),
-        _ => return Err(WireError::BadKey),
-    })
-}
-
-fn read_secret(r: &mut Reader<'_>) -> Result<SharedSecret, WireError> {
-    Ok(SharedSecret::from_bytes(r.array()?))
-}
-
-/// 0, or 1 and the value.
-fn put_maybe<T>(out: &mut Vec<u8>, value: Option<&T>, put: impl FnOnce(&mut Vec<u8>, &T)) {
-    out.push(u8::from(value.is_some()));
-    if let Some(value) = value {
-        put(out, value);
-    }
-}
-
-fn read_maybe<T>(
-    r: &mut Reader<'_>,
-    read: impl FnOnce(&mut Reader<'_>) -> Result<T, WireError>,
-) -> Result<Option<T>, WireError> {
-    match r.u8()? {
-        0 => Ok(None),
-        1 => read(r).map(Some),
-        _ => Err(WireError::BadTag),
     }
 }

@@ -48,7 +48,7 @@ impl Entry {
 }
 
 /// Puts an id into a hash of ids, or takes it out: both are the same XOR.
-pub(super) fn combine(hash: &mut [u8; 16], id: &EntityId) {
+pub(crate) fn combine(hash: &mut [u8; 16], id: &EntityId) {
     for (byte, other) in hash.iter_mut().zip(md5(id.as_bytes())) {
         *byte ^= other;
     }

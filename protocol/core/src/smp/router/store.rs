@@ -43,32 +43,7 @@ fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     one.into_iter().chain(other).min()
 }
 
-/// Changes that nobody took yet; none are kept unless it was asked for.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Journal {
-    changes: Option<Vec<Change>>,
-    /// How many there were so far, those that were taken included.
-    count: u64,
-}
-
-impl Journal {
-    /// A record is new, or has another value.
-    pub(super) fn put(&mut self, record: impl FnOnce() -> Record) {
-        self.note(|| Change::Put(Box::new(record())));
-    }
-
-    /// A record is gone.
-    pub(super) fn delete(&mut self, key: impl FnOnce() -> RecordKey) {
-        self.note(|| Change::Delete(key()));
-    }
-
-    fn note(&mut self, change: impl FnOnce() -> Change) {
-        if let Some(changes) = &mut self.changes {
-            changes.push(change());
-            self.count += 1;
-        }
-    }
-}
+pub(super) type Journal = crate::journal::Journal<Record, RecordKey>;
 
 impl QueueStore {
     /// The same, with ids mixed with a secret.
@@ -84,18 +59,18 @@ impl QueueStore {
     /// The same, which from now on reports what changes.
     #[must_use]
     pub fn journaled(mut self) -> Self {
-        self.journal.changes.get_or_insert_default();
+        self.journal.begin();
         self
     }
 
     /// What changed since the last call, in order; nothing unless the store is [`Self::journaled`].
     pub fn changes(&mut self) -> Vec<Change> {
-        self.journal.changes.as_mut().map(std::mem::take).unwrap_or_default()
+        self.journal.take()
     }
 
     /// How many changes were reported so far, those that [`Self::changes`] has not given yet included.
     pub fn changed(&self) -> u64 {
-        self.journal.count
+        self.journal.count()
     }
 
     /// Puts back a record of an earlier run. Records come in the order of their keys' bytes; this is not reported as a change.

@@ -1,4 +1,4 @@
-//! How long the agent waits before it tries again.
+//! How long an agent, or a router that is another's client, waits before it tries again.
 
 /// Intervals that grow by half, once the first ones have been tried for some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct RetryInterval {
 
 /// How far a series of attempts has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Attempts {
+pub(crate) struct Attempts {
     waited: u64,
     /// 0 before the first.
     interval: u64,
@@ -21,7 +21,7 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// How long to wait for the next attempt, in nanoseconds.
-    pub(super) fn next(&mut self, by: &RetryInterval) -> u64 {
+    pub(crate) fn next(&mut self, by: &RetryInterval) -> u64 {
         if self.interval == 0 {
             self.interval = by.initial;
         } else if self.waited >= by.increase_after {
