@@ -8,7 +8,7 @@ use sxlab_protocol::ntf::router::*;
 use crate::world::*;
 
 /// Applies changes as a store does, by bytes.
-fn apply(kept: &mut BTreeMap<Vec<u8>, Vec<u8>>, changes: Vec<Change>) {
+pub fn apply(kept: &mut BTreeMap<Vec<u8>, Vec<u8>>, changes: Vec<Change>) {
     for change in changes {
         match change {
             Change::Put(record) => drop(kept.insert(record.key().encode(), record.value())),
@@ -19,7 +19,7 @@ fn apply(kept: &mut BTreeMap<Vec<u8>, Vec<u8>>, changes: Vec<Change>) {
     }
 }
 
-fn all(w: &World) -> BTreeMap<Vec<u8>, Vec<u8>> {
+pub fn all(w: &World) -> BTreeMap<Vec<u8>, Vec<u8>> {
     w.router.store().records().into_iter().map(|record| (record.key().encode(), record.value())).collect()
 }
 

@@ -15,8 +15,12 @@ mod recorded;
 
 mod bounds;
 mod durable;
+mod network;
 mod periodic;
+mod place;
 mod pushes;
+mod random;
+mod replay;
 mod semantic;
 mod services;
 mod sessions;

@@ -65,7 +65,10 @@ impl World {
 
     /// A router that begins with a store.
     pub fn continued(config: RouterConfig, store: Store, now: u64) -> Self {
-        let mut rng = ChaCha20Rng::seed_from_u64(store.tokens() as u64);
+        Self::drawing(ChaCha20Rng::seed_from_u64(1), config, store, now)
+    }
+
+    fn drawing(mut rng: ChaCha20Rng, config: RouterConfig, store: Store, now: u64) -> Self {
         let own = ChaCha20Rng::from_rng(&mut rng);
         let mut router = Router::new(config, certificates::credentials(1), store, own);
         router.start(now);
@@ -84,13 +87,15 @@ impl World {
     }
 
     /// The same router after a restart: what it had in memory only is gone.
-    pub fn restarted(self, config: RouterConfig) -> Self {
+    pub fn restarted(mut self, config: RouterConfig) -> Self {
         let mut store = Store::default();
         for record in self.router.store().records() {
             let (key, value) = (record.key().encode(), record.value());
             store.restore(Record::decode(&key, &value).unwrap()).unwrap();
         }
-        Self::continued(config, store.journaled(), self.now)
+        // With other random numbers: with the same ones it would make the same ids again.
+        let rng = ChaCha20Rng::from_rng(&mut self.rng);
+        Self::drawing(rng, config, store.journaled(), self.now)
     }
 
     pub fn tls_session(&mut self) -> Vec<u8> {
