@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `version` | what changes at which version |
 //! | `command`, `response`, `status` | bytes ↔ values |
+//! | `address` | addresses of notification routers |
 //! | `handshake` | the two hellos, and sessions after them |
 //! | `push` | what is pushed |
 //! | `router` | a notification router |
@@ -15,6 +16,7 @@
 //! | `client`, `device` | a device's session with a router; what it asks there, and reads in pushes |
 //! | `semantic` | commands and responses as values, for simulations |
 
+pub mod address;
 pub mod client;
 pub mod command;
 pub mod device;

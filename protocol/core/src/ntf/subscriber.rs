@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rand_chacha::ChaCha20Rng;
 
-use super::router::{Answer, SmpAsk, SmpTold};
+use super::router::{Answer, SmpAsk, SmpQueue, SmpTold};
 use crate::smp::client::{Client, ClientError, ClientEvent};
 use crate::smp::command::Command;
 use crate::smp::error::{BrokerError, ProxyError, SmpError};
 use crate::smp::response::Response;
-use crate::transport::{ClientHandshake, ServiceCredentials};
+use crate::smp::semantic;
+use crate::smp::version::{Layout, MAX};
+use crate::transport::{ClientHandshake, ServiceCredentials, first_block};
 use crate::wire::{CorrId, EntityId};
 
 /// One session with an SMP router.
@@ -95,18 +97,15 @@ impl Subscriber {
     /// [`ClientError`]; the session is dead.
     pub fn block(&mut self, block: &[u8]) -> Result<(), ClientError> {
         self.client.block(block)?;
-        while let Some(event) = self.client.poll() {
-            let told = match event {
+        while let Some(learnt) = self.client.poll() {
+            let told = match learnt {
                 ClientEvent::Ready { .. } => {
                     Some(SmpTold::Connected { service: self.client.service().cloned() })
                 }
                 ClientEvent::Response { corr, response, .. } => match self.asked.remove(&corr) {
                     Some(Asked::Queue(notifier)) => {
                         let answer = match response {
-                            Ok(Response::Sok { service }) => Answer::Subscribed(service),
-                            Ok(Response::Ok) => Answer::Subscribed(None),
-                            Ok(Response::Err(error)) => Answer::Refused(error),
-                            Ok(other) => Answer::Unexpected(other.tag().to_owned()),
+                            Ok(response) => answer(response),
                             Err(error) => Answer::Unexpected(error.to_string()),
                         };
                         Some(SmpTold::Subscribed { notifier, answer })
@@ -118,12 +117,7 @@ impl Subscriber {
                     })),
                     Some(Asked::Ping) | None => None,
                 },
-                ClientEvent::Event { entity: notifier, response } => match response {
-                    Response::Nmsg { nonce, meta } => Some(SmpTold::Notified { notifier, nonce, meta }),
-                    Response::End => Some(SmpTold::End(notifier)),
-                    Response::Deld => Some(SmpTold::Deld(notifier)),
-                    _ => None,
-                },
+                ClientEvent::Event { entity, response } => event(entity, response),
                 ClientEvent::Forwarded { .. } => None,
             };
             self.told.extend(told);
@@ -139,5 +133,76 @@ impl Subscriber {
     /// The next thing to tell the router.
     pub fn poll(&mut self) -> Option<SmpTold> {
         self.told.pop_front()
+    }
+}
+
+/// What is said to NSUB.
+fn answer(response: Response) -> Answer {
+    match response {
+        Response::Sok { service } => Answer::Subscribed(service),
+        Response::Ok => Answer::Subscribed(None),
+        Response::Err(error) => Answer::Refused(error),
+        other => Answer::Unexpected(other.tag().to_owned()),
+    }
+}
+
+/// What an SMP router tells of itself.
+fn event(notifier: EntityId, response: Response) -> Option<SmpTold> {
+    match response {
+        Response::Nmsg { nonce, meta } => Some(SmpTold::Notified { notifier, nonce, meta }),
+        Response::End => Some(SmpTold::End(notifier)),
+        Response::Deld => Some(SmpTold::Deld(notifier)),
+        _ => None,
+    }
+}
+
+/// The same at the semantic layer, for an SMP router
+/// [`without_cryptography`](crate::smp::router::Router::without_cryptography): it has no services there.
+#[derive(Debug, Default)]
+pub struct BareSubscriber {
+    asked: BTreeMap<CorrId, EntityId>,
+    outgoing: VecDeque<semantic::Asked>,
+    count: u64,
+}
+
+impl BareSubscriber {
+    /// Takes what the router asks.
+    pub fn ask(&mut self, asked: SmpAsk) {
+        let SmpAsk::Subscribe(queues) = asked else { return };
+        for SmpQueue { notifier, .. } in queues {
+            self.count += 1;
+            let mut corr = [0; 24];
+            for (byte, own) in corr.iter_mut().zip(self.count.to_be_bytes()) {
+                *byte = own;
+            }
+            let (corr, entity) = (CorrId::from(corr), notifier.clone());
+            self.asked.insert(corr.clone(), notifier);
+            // Of an Ed25519 signature; of NKEY's key nothing else is known.
+            self.outgoing.push_back(semantic::Asked {
+                corr,
+                entity,
+                authorization: 64,
+                command: Command::NSub,
+            });
+        }
+    }
+
+    /// The next block of commands.
+    pub fn next_asked(&mut self) -> Option<Vec<semantic::Asked>> {
+        let layout = Layout::of(MAX);
+        let count = first_block(self.outgoing.iter().map(|asked| asked.size(&layout)));
+        let block: Vec<_> = self.outgoing.drain(..count).collect();
+        (!block.is_empty()).then_some(block)
+    }
+
+    /// A block of responses came: what the notification router is to be told.
+    pub fn told(&mut self, told: Vec<semantic::Told>) -> Vec<SmpTold> {
+        let told = told.into_iter().filter_map(|semantic::Told { corr, entity, response }| {
+            match self.asked.remove(&corr) {
+                Some(notifier) => Some(SmpTold::Subscribed { notifier, answer: answer(response) }),
+                None => event(entity, response),
+            }
+        });
+        told.collect()
     }
 }

@@ -104,7 +104,7 @@ pub struct RouterAddress {
     pub password: Option<String>,
 }
 
-const SCHEME: &str = "smp://";
+const SCHEME: &str = "smp";
 
 impl RouterAddress {
     /// The port to connect to.
@@ -169,8 +169,15 @@ impl FromStr for RouterAddress {
     type Err = WireError;
 
     fn from_str(text: &str) -> Result<Self, WireError> {
-        let (who, place) =
-            text.strip_prefix(SCHEME).and_then(|t| t.split_once('@')).ok_or(WireError::BadText)?;
+        RouterAddress::parse_as(SCHEME, text)
+    }
+}
+
+impl RouterAddress {
+    /// Reads an address with another scheme than `smp`: of another protocol's router.
+    pub(crate) fn parse_as(scheme: &str, text: &str) -> Result<Self, WireError> {
+        let rest = text.strip_prefix(scheme).and_then(|text| text.strip_prefix("://"));
+        let (who, place) = rest.and_then(|rest| rest.split_once('@')).ok_or(WireError::BadText)?;
         let (identity, password) = match who.split_once(':') {
             Some((identity, password)) => (identity, Some(password)),
             None => (who, None),
@@ -208,7 +215,14 @@ fn split_port(place: &str) -> Result<(&str, Option<u16>), WireError> {
 
 impl fmt::Display for RouterAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}", base64url(&self.identity))?;
+        self.write_as(SCHEME, f)
+    }
+}
+
+impl RouterAddress {
+    /// Writes it with another scheme than `smp`.
+    pub(crate) fn write_as(&self, scheme: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{scheme}://{}", base64url(&self.identity))?;
         if let Some(password) = &self.password {
             write!(f, ":{password}")?;
         }
@@ -217,7 +231,7 @@ impl fmt::Display for RouterAddress {
             match host {
                 // A port after a bare IPv6 address would be read as its last group.
                 Host::V6(address) if self.port.is_some() => write!(f, "[{address}]")?,
-                _ => host.fmt(f)?,
+                _ => write!(f, "{host}")?,
             }
         }
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))

@@ -127,6 +127,7 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
             key,
             device_key,
             own_key,
+            secret: SharedSecret::from_bytes(own_key),
             code: Code::new(&code).unwrap(),
             status,
             period,

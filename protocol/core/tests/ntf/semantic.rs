@@ -1,7 +1,8 @@
 //! The router at the semantic layer: the same answers, pushes and sizes as with bytes.
 
-use sxlab_protocol::crypto::keys::AuthSecretKey;
-use sxlab_protocol::ntf::command::Command;
+use rand_core::SeedableRng;
+use sxlab_protocol::crypto::keys::{AuthSecretKey, SharedSecret};
+use sxlab_protocol::ntf::command::{Command, NotifierQueue};
 use sxlab_protocol::ntf::device::{Ask, Device, Pushed};
 use sxlab_protocol::ntf::push::Push;
 use sxlab_protocol::ntf::response::Response;
@@ -139,4 +140,89 @@ fn answers_share_blocks() {
         blocks.push(told.len());
     }
     assert_eq!(blocks, [6, 14]);
+}
+
+/// A notification router and an SMP router, both without cryptography.
+#[test]
+fn queues_of_a_bare_smp_router_are_subscribed_to_in_its_blocks_and_their_messages_pushed() {
+    use sxlab_protocol::ntf::subscriber::BareSubscriber;
+    use sxlab_protocol::smp;
+    use sxlab_protocol::smp::command::{Command as Smp, MsgFlags, NewQueue, NotifierKeys};
+    let mut b = Bare::new(config());
+    let mut phone = b.w.new_phone("phone");
+    let asked = Some(phone.register());
+    b.tell(&mut phone, asked);
+    b.deliver(&mut phone);
+    let asked = phone.verify();
+    b.tell(&mut phone, asked);
+    let rng = rand_chacha::ChaCha20Rng::from_rng(&mut b.w.rng);
+    let credentials = crate::certificates::credentials(2);
+    let store = smp::router::QueueStore::default();
+    let mut other =
+        smp::router::Router::new(Default::default(), credentials, store, rng).without_cryptography();
+    let user = other.accept_semantic("user.test", false, b.w.now).unwrap();
+    let key: AuthSecretKey = sxlab_protocol::crypto::keys::Ed25519Secret::from_seed([1; 32]).into();
+    let dh = sxlab_protocol::crypto::keys::X25519Public::from_bytes([1; 32]);
+    let mut corrs = 0u8;
+    let mut ask = |other: &mut smp::router::Router, entity: &EntityId, command: Smp| {
+        corrs = corrs.wrapping_add(1);
+        let (corr, entity) = (CorrId::from([corrs; 24]), entity.clone());
+        let asked = smp::semantic::Asked { corr, entity, authorization: 64, command };
+        other.commands(user, vec![asked], start_of_time());
+        let told = other.next_told(user).unwrap();
+        told.into_iter().next().unwrap().response
+    };
+    let mut senders = Vec::new();
+    for _ in 0..200 {
+        let new = Smp::New(Box::new(NewQueue::messaging(key.public(), dh)));
+        let smp::response::Response::Ids(ids) = ask(&mut other, &EntityId::EMPTY, new) else {
+            panic!("no queue")
+        };
+        let keys = Smp::NKey(NotifierKeys { auth_key: key.public(), dh_key: dh });
+        let smp::response::Response::Nid(nid) = ask(&mut other, &ids.recipient, keys) else {
+            panic!("no notifier")
+        };
+        let q = NotifierQueue { router: smp_router(1), notifier: nid.id };
+        // What bare SMP routers encrypt with.
+        phone.watch(q.clone(), key.clone(), SharedSecret::from_bytes([1; 32]));
+        let asked = phone.subscribe(&q);
+        b.tell(&mut phone, asked);
+        senders.push(ids.sender);
+    }
+    let (mut link, mut session, mut blocks) = (BareSubscriber::default(), None, Vec::new());
+    let mut drive = |b: &mut Bare, other: &mut smp::router::Router, now: u64| loop {
+        let mut moved = false;
+        while let Some((no, asked)) = b.w.asked.pop_front() {
+            moved = true;
+            if let SmpAsk::Connect { .. } = asked {
+                session = other.accept_semantic("ntf.test", false, now);
+                b.w.smp(no, SmpTold::Connected { service: None });
+            }
+            link.ask(asked);
+        }
+        let Some(session) = session else { return blocks.clone() };
+        while let Some(block) = link.next_asked() {
+            blocks.push(block.len());
+            other.commands(session, block, now);
+        }
+        while let Some(block) = other.next_told(session) {
+            moved = true;
+            for told in link.told(block) {
+                b.w.smp(SmpNo(1), told);
+            }
+        }
+        if !moved {
+            return blocks.clone();
+        }
+    };
+    let now = start_of_time();
+    // 120 bytes each, and 2 for the length: the remainder goes first, as with bytes.
+    assert_eq!(drive(&mut b, &mut other, now), [66, 134]);
+    let send =
+        Smp::Send { flags: MsgFlags { notification: true }, body: smp::semantic::stand_in(16_000, b"hi") };
+    ask(&mut other, &senders[7], send);
+    other.timeout(now + 2 * crate::SECOND);
+    drive(&mut b, &mut other, now);
+    let Pushed::Messages(list) = b.deliver(&mut phone) else { panic!("no messages") };
+    assert!(list.len() == 1 && list[0].message.is_ok());
 }

@@ -26,6 +26,7 @@ fn with_token(status: TokenStatus) -> (World, Device) {
         key: key.public(),
         device_key: dh_key.public(),
         own_key: own.to_bytes(),
+        secret: own.dh(&dh_key.public()),
         code: [9; 32].into(),
         status,
         period: 0,

@@ -6,7 +6,7 @@
 use super::store::{Subscription, Token};
 use super::verify::Accepted;
 use super::{Router, SECOND};
-use crate::crypto::keys::{AuthPublicKey, X25519Secret};
+use crate::crypto::keys::{AuthPublicKey, SharedSecret, X25519Public, X25519Secret};
 use crate::ntf::command::{Code, Command, DeviceToken, NewSubscription, NewToken};
 use crate::ntf::push::Push;
 use crate::ntf::response::Response;
@@ -118,6 +118,16 @@ impl Router {
         Code::from(self.random::<32>())
     }
 
+    /// The router's key for a device's, and what the two give; at the semantic layer, where nobody looks at them, constants.
+    fn keys_for(&mut self, device_key: &X25519Public) -> (X25519Secret, SharedSecret) {
+        if self.semantic {
+            return (X25519Secret::from_bytes([1; 32]), SharedSecret::from_bytes([1; 32]));
+        }
+        let own = X25519Secret::generate(&mut self.rng);
+        let secret = own.dh(device_key);
+        (own, secret)
+    }
+
     /// TNEW of a token that is not known (NT-6 to NT-8).
     fn register(&mut self, new: NewToken, now: u64) -> Response {
         if !self.allows(new.device.provider) {
@@ -126,15 +136,11 @@ impl Router {
         if self.store.tokens() >= self.config.tokens {
             return QUOTA;
         }
-        let own = if self.semantic {
-            X25519Secret::from_bytes([1; 32])
-        } else {
-            X25519Secret::generate(&mut self.rng)
-        };
-        let (id, code) = (EntityId::from(self.random::<24>()), self.fresh_code());
         let NewToken { device, auth_key, dh_key } = new;
+        let (own, secret) = self.keys_for(&dh_key);
+        let (id, code) = (EntityId::from(self.random::<24>()), self.fresh_code());
         let dh = self.public_of(&own);
-        let token = Token::new(device, auth_key, dh_key, own, code.clone());
+        let token = Token::new(device, auth_key, dh_key, own, secret, code.clone());
         // The same block may have registered it already.
         if !self.store.insert_token(id.clone(), token) {
             return AUTH;

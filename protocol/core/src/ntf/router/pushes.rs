@@ -143,8 +143,7 @@ impl Router {
             Some(PushBody::Bare(push.clone()))
         } else {
             let nonce = random_nonce(&mut self.rng);
-            let token = self.store.token(token);
-            let secret = token.map(|token| token.own_key.dh(&token.device_key));
+            let secret = self.store.token(token).map(|token| token.secret.clone());
             // Notifications of queues at routers with many long names do not fit: then the oldest are left out.
             secret.and_then(|secret| {
                 let mut push = push.clone();

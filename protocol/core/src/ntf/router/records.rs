@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::store::Kept;
-use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, X25519Public, X25519Secret};
+use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, SharedSecret, X25519Public, X25519Secret};
 use crate::journal::fields::*;
 use crate::ntf::command::{Code, DeviceToken};
 use crate::ntf::status::{SubscriptionStatus, TokenStatus};
@@ -76,6 +76,8 @@ pub struct TokenRecord {
     pub device_key: X25519Public,
     /// The router's, in 32 secret bytes.
     pub own_key: [u8; 32],
+    /// What the two keys give.
+    pub secret: SharedSecret,
     /// What the device has to give back.
     pub code: Code,
     /// Its state.
@@ -256,6 +258,7 @@ impl TokenRecord {
         put_key(out, &self.key);
         out.extend_from_slice(self.device_key.as_bytes());
         out.extend_from_slice(&self.own_key);
+        out.extend_from_slice(self.secret.as_bytes());
         // Never fails: a code has at most 255 bytes.
         let _ = put_short(out, self.code.as_bytes());
         let status = TokenStatus::ALL.iter().position(|status| *status == self.status);
@@ -271,6 +274,7 @@ impl TokenRecord {
             key: read_key(r)?,
             device_key: X25519Public::from_bytes(r.array()?),
             own_key: r.array()?,
+            secret: read_secret(r)?,
             code: Code::new(r.short()?)?,
             status: *TokenStatus::ALL.get(usize::from(r.u8()?)).ok_or(WireError::BadTag)?,
             period: r.u16()?,

@@ -12,6 +12,7 @@ impl Token {
             key: self.key,
             device_key: self.device_key,
             own_key: self.own_key.to_bytes(),
+            secret: self.secret.clone(),
             code: self.code.clone(),
             status: self.status,
             period: self.period,
@@ -68,6 +69,7 @@ impl Store {
                     token.key,
                     token.device_key,
                     token.own_key(),
+                    token.secret.clone(),
                     token.code.clone(),
                 );
                 let TokenRecord { status, period, sent, was_sent, .. } = token;

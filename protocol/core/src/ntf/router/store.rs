@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::records::{Change, Record, RecordKey};
 use super::smp::SmpNo;
 use crate::crypto::boxes::Nonce;
-use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, X25519Public, X25519Secret};
+use crate::crypto::keys::{AuthPublicKey, AuthSecretKey, SharedSecret, X25519Public, X25519Secret};
 use crate::journal::Journal;
 use crate::ntf::command::{Code, DeviceToken};
 use crate::ntf::push::Notification;
@@ -27,6 +27,8 @@ pub struct Token {
     pub device_key: X25519Public,
     /// The router's.
     pub own_key: X25519Secret,
+    /// What the two keys give: it encrypts pushes.
+    pub secret: SharedSecret,
     /// What the device has to give back.
     pub code: Code,
     /// Its state.
@@ -104,15 +106,25 @@ impl Token {
         key: AuthPublicKey,
         device_key: X25519Public,
         own_key: X25519Secret,
+        secret: SharedSecret,
         code: Code,
     ) -> Self {
         let (status, period, sent, was_sent) = (TokenStatus::Registered, 0, 0, false);
         let (subscriptions, last) = (BTreeSet::new(), VecDeque::new());
-        #[rustfmt::skip]
-        let token = Self {
-            device, key, device_key, own_key, code, status, period, sent, was_sent, subscriptions, last,
-        };
-        token
+        Self {
+            device,
+            key,
+            device_key,
+            own_key,
+            secret,
+            code,
+            status,
+            period,
+            sent,
+            was_sent,
+            subscriptions,
+            last,
+        }
     }
 
     /// How many subscriptions it has.

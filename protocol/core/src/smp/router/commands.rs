@@ -179,7 +179,7 @@ impl Router {
     }
 
     /// The router's key for a queue, and its secret with the recipient's.
-    fn queue_keys(&mut self, recipient: &X25519Public) -> (X25519Public, SharedSecret) {
+    pub(super) fn queue_keys(&mut self, recipient: &X25519Public) -> (X25519Public, SharedSecret) {
         match &self.semantic {
             Some(constants) => (constants.public, constants.secret.clone()),
             None => {

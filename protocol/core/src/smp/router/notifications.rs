@@ -9,7 +9,6 @@ use super::queues::{Notification, Notifier};
 use super::verify::Reply;
 use super::{Router, SECOND};
 use crate::crypto::boxes::random_nonce;
-use crate::crypto::keys::X25519Secret;
 use crate::observe::SessionNo;
 use crate::smp::command::NotifierKeys;
 use crate::smp::envelope::NotificationMeta;
@@ -23,10 +22,9 @@ const PER_BLOCK: usize = 69;
 impl Router {
     /// A notifier with a new id, and what its recipient is told of it.
     pub(super) fn new_notifier(&mut self, keys: &NotifierKeys) -> (Notifier, NotifierIds) {
-        let own = X25519Secret::generate(&mut self.rng);
+        let (dh_key, secret) = self.queue_keys(&keys.dh_key);
         let id = EntityId::from(self.fresh_id());
-        let ids = NotifierIds { id: id.clone(), dh_key: own.public() };
-        let secret = own.dh(&keys.dh_key);
+        let ids = NotifierIds { id: id.clone(), dh_key };
         (Notifier { id, key: keys.auth_key, secret, waiting: Default::default(), service: None }, ids)
     }
 
