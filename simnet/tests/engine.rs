@@ -293,6 +293,34 @@ fn a_full_queue_makes_senders_wait_and_loses_nothing() {
     }
 }
 
+/// 200 a second: what a population sets up is not a thousand times as dense as what it sends.
+#[test]
+fn many_conversations_take_their_time_to_begin() {
+    let few = outcome(Engine::Events, &network(""), Policy::DifferentOperator, 1).unwrap();
+    assert!((4..7).contains(&(few.sending_from_ns / 1_000_000_000)), "{}", few.sending_from_ns);
+    let text = r#"
+        name = "many"
+        duration = "20s"
+        policies = ["different-operator"]
+        [[operator]]
+        name = "north"
+        routers = 2
+        [[operator]]
+        name = "south"
+        routers = 2
+        [users]
+        count = 400
+        contacts = 8
+        [workload]
+        kind = "poisson"
+        messages = 10
+    "#;
+    let many = Scenario::parse(text, Path::new("test.toml"), &Overrides::default()).unwrap();
+    let many = outcome(Engine::Events, &many, Policy::DifferentOperator, 1).unwrap();
+    assert_eq!(many.truth.conversations.len(), 1_600);
+    assert!((8..10).contains(&(many.sending_from_ns / 1_000_000_000)), "{}", many.sending_from_ns);
+}
+
 #[test]
 fn the_proxy_sees_the_sender_and_the_relay_does_not() {
     ENGINES.into_iter().for_each(hides_the_sender);

@@ -28,7 +28,7 @@ use crate::selection::Policy;
 use crate::truth::{Completeness, Truth};
 use crate::workload::Plan;
 
-/// How much simulated time the conversations' set-up may take.
+/// How much simulated time the conversations' set-up may take after the last one has begun.
 const SETUP_LIMIT_NS: u64 = 600 * SECOND;
 
 /// How much simulated time may pass after the scenario's duration until every message has arrived.
@@ -36,8 +36,18 @@ const GRACE_NS: u64 = 600 * SECOND;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Conversations begin spread over this time.
+/// Conversations begin spread over this time at least,
 const SETUP_SPREAD_NS: u64 = 5 * SECOND;
+
+/// and over so much for each of many: what a population sets up in one burst would be a thousand times as dense as anything that
+/// it sends later, and attacks on times would look at little else.
+const SETUP_EACH_NS: u64 = SECOND / 200;
+
+/// How long a plan's conversations take to begin.
+fn setup_spread_ns(plan: &Plan) -> u64 {
+    let conversations = plan.population.contacts().len() as u64;
+    SETUP_SPREAD_NS.max(conversations.saturating_mul(SETUP_EACH_NS))
+}
 
 /// Where simulated time begins: 2026-01-01 00:00 UTC, in nanoseconds since the Unix epoch.
 const EPOCH_NS: u64 = 1_767_225_600 * SECOND;

@@ -44,7 +44,7 @@ use self::ledger::Ledger;
 use self::routers::Site;
 use self::users::{Alarm, User};
 use super::faults::{FaultStep, Faults};
-use super::{EngineError, GRACE_NS, Outcome, Progress, SETUP_LIMIT_NS, SETUP_SPREAD_NS, finish};
+use super::{EngineError, GRACE_NS, Outcome, Progress, SETUP_LIMIT_NS, finish, setup_spread_ns};
 use crate::business::{Connecting, Opening};
 use crate::groups::{Joining, When};
 use crate::network::{Place, UserIdx};
@@ -149,9 +149,10 @@ impl<'a> Simulation<'a> {
 
     fn run(mut self, progress: &mut dyn FnMut(Progress)) -> Result<Outcome, EngineError> {
         let plan = self.plan;
+        let spread = setup_spread_ns(plan);
         for conversation in plan.population.contacts() {
             let name = format!("conversation/{}/spread", conversation.id.0);
-            let at = below(&mut self.streams.stream(&name), SETUP_SPREAD_NS);
+            let at = below(&mut self.streams.stream(&name), spread);
             self.heap.push(at, Event::Invite(conversation.id));
         }
         self.drive(progress, None, plan.population.contacts().len())?;
@@ -221,7 +222,7 @@ impl<'a> Simulation<'a> {
             if let Some(failure) = self.failure.take() {
                 return Err(EngineError::Client(failure));
             }
-            if begun.is_none() && self.now - from > SETUP_LIMIT_NS {
+            if begun.is_none() && self.now - from > SETUP_LIMIT_NS + setup_spread_ns(self.plan) {
                 let established = self.ledger.established;
                 return Err(EngineError::Setup { established, all, after_ns: self.now });
             }

@@ -18,8 +18,8 @@ use sxlab_protocol::transport::SUPPORTED;
 use sxlab_protocol::wire::{EntityId, MsgId, QueueAddress, QueueMode};
 use tokio::sync::mpsc;
 
-use super::super::SETUP_SPREAD_NS;
 use super::super::picker::Picker;
+use super::super::setup_spread_ns;
 use super::shared::Shared;
 use super::vault::Vault;
 use super::world::{SimWorld, elapsed};
@@ -180,7 +180,7 @@ impl Client {
         let contact = ContactNo(conversation.id.0);
         if is_a {
             let name = format!("conversation/{}/spread", conversation.id.0);
-            let spread = below(&mut shared.streams.stream(&name), SETUP_SPREAD_NS);
+            let spread = below(&mut shared.streams.stream(&name), setup_spread_ns(&shared.plan));
             self.inner.world.sleep(spread).await;
             self.act(|agent, now| agent.invite(contact, now));
         } else {

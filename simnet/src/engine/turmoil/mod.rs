@@ -26,7 +26,9 @@ use self::agent::Client;
 use self::shared::Shared;
 use self::world::SimWorld;
 use super::faults::{FaultStep, Faults};
-use super::{EPOCH_NS, EngineError, GRACE_NS, Outcome, PORT, Progress, SETUP_LIMIT_NS, finish};
+use super::{
+    EPOCH_NS, EngineError, GRACE_NS, Outcome, PORT, Progress, SETUP_LIMIT_NS, finish, setup_spread_ns,
+};
 use crate::network::{Place, RegionIdx, RouterIdx, UserIdx};
 use crate::observe::Log;
 use crate::scenario::Scenario;
@@ -213,7 +215,7 @@ fn drive(
                 sending_from = Some(now);
                 shared.begin_sending(now);
             }
-            None if now - groups_from.unwrap_or(0) > SETUP_LIMIT_NS => {
+            None if now - groups_from.unwrap_or(0) > SETUP_LIMIT_NS + setup_spread_ns(&shared.plan) => {
                 return Err(EngineError::Setup { established, all, after_ns: now });
             }
             None => {}
