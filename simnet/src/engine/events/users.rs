@@ -177,6 +177,11 @@ impl Simulation<'_> {
     pub(super) fn write_asked(&mut self) {
         for (number, mut asked) in std::mem::take(&mut self.unsent) {
             while !asked.is_empty() {
+                if asked.len() == 1 {
+                    // One fits always, and mostly there is one: its size need not be known.
+                    self.send_asked(number, std::mem::take(&mut asked));
+                    break;
+                }
                 let count = first_block(asked.iter().map(|asked| asked.size(&LAYOUT)));
                 let rest = asked.split_off(count.clamp(1, asked.len()));
                 self.send_asked(number, std::mem::replace(&mut asked, rest));

@@ -168,7 +168,11 @@ impl Router {
     pub fn next_asked(&mut self, session: SessionNo) -> Option<Vec<Asked>> {
         let asked = &mut relay_link(&mut self.relays, session)?.asked;
         let layout = Layout::of(MAX);
-        let count = first_block(asked.iter().map(|asked| asked.size(&layout)));
+        let count = match asked.len() {
+            // What is alone fits always.
+            few @ (0 | 1) => few,
+            _ => first_block(asked.iter().map(|asked| asked.size(&layout))),
+        };
         let block: Vec<_> = asked.drain(..count).collect();
         (!block.is_empty()).then_some(block)
     }
