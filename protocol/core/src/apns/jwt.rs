@@ -1,7 +1,7 @@
 //! The token by which APNs knows whose notifications these are: a JSON web token (RFC 7519) signed with ES256 (RFC 7518, 3.4).
 //!
 //! A signature is written in the form of JOSE, 64 bytes. The deployed notification router writes it as DER instead, which Apple
-//! takes too: [`verify`] reads both.
+//! takes too: [`Issuer::verify`] reads both.
 
 use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
