@@ -83,7 +83,7 @@ pub(crate) fn run(args: &CatalogueArgs) -> Outcome {
 /// Which cases cover what.
 fn coverage(catalogue: &Catalogue) -> Result<Coverage, Failure> {
     let mut coverage = Coverage::new(catalogue);
-    for case in cases::smp() {
+    for case in cases::smp().chain(cases::ntf()) {
         coverage.add(case.id, case.requirements).map_err(|error| Failure::new(Exit::Bug, error))?;
     }
     Ok(coverage)

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`diff`] | two recordings or two targets compared |
 //! | [`mutants`] | deliberately wrong implementations, and which of them are found |
+//! | [`ntf`] | notification routers |
+//! | [`outputs`] | what becomes of results: files and the exit code |
 //! | [`files`] | results in files, whole or not at all |
 //! | [`record`] | flows played on a target and written down |
 //! | [`recordings`] | recordings in files |
@@ -14,6 +16,8 @@
 mod diff;
 mod files;
 mod mutants;
+mod ntf;
+mod outputs;
 mod record;
 mod recordings;
 mod replay;
@@ -24,18 +28,20 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
-use sxlab_conformance::report::{Conclusion, Report, html, junit};
+use sxlab_conformance::report::Report;
 use sxlab_conformance::runner::{Plan, reach};
 use sxlab_conformance::{Case, Catalogue, Role, Versions, cases};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
+use outputs::{Outputs, conclude};
 use under_test::TargetArgs;
 
 /// Test whether an implementation speaks the protocol.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Conform {
     Smp(SmpArgs),
+    Ntf(ntf::NtfArgs),
     Replay(replay::ReplayArgs),
     Record(record::RecordArgs),
     Diff(diff::DiffArgs),
@@ -77,24 +83,15 @@ pub(crate) struct SmpArgs {
     /// comes back into this directory, as `sxlab conform record` does. It is made whole or not at all.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["client", "mutants", "list"])]
     record: Option<PathBuf>,
-    /// Write JUnit XML.
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Write all results as one JSON document; without a file it goes to the standard output.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
-    json: Option<PathBuf>,
-    /// Write one self-contained page: requirements by versions and targets, with the bytes exchanged.
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-    /// Show results of an earlier run, written with --json, beside these in the page; may be repeated.
-    #[arg(long, value_name = "FILE", requires = "html")]
-    with: Vec<PathBuf>,
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 /// Runs the subcommand.
 pub(crate) fn run(what: &Conform) -> Outcome {
     match what {
         Conform::Smp(args) => smp(args),
+        Conform::Ntf(args) => ntf::run(args),
         Conform::Replay(args) => replay::run(args),
         Conform::Record(args) => record::run(args),
         Conform::Diff(args) => diff::run(args),
@@ -122,16 +119,13 @@ fn smp(args: &SmpArgs) -> Outcome {
         return table::list(&selected, &plan, &catalogue);
     }
     if args.mutants {
-        return mutants::run(&plan, &selected, &catalogue, args.json.as_deref());
+        return mutants::run(&plan, &selected, &catalogue, args.outputs.json.as_deref());
     }
-    let outputs = [&args.junit, &args.html, &args.json];
-    for path in outputs.into_iter().flatten().filter(|path| path.as_os_str() != "-") {
-        files::can_be_written(path)?;
-    }
+    args.outputs.can_be_written()?;
     if let Some(path) = &args.record {
         record::can_be_made(path)?;
     }
-    let earlier = args.with.iter().map(|path| files::report(path)).collect::<Result<Vec<_>, _>>()?;
+    let earlier = args.outputs.earlier()?;
     let under_test = if args.client { args.target.open_client()? } else { args.target.open()? };
     let target = under_test.target();
     if !args.client {
@@ -147,21 +141,7 @@ fn smp(args: &SmpArgs) -> Outcome {
     }
     progress.finish_and_clear();
     let report = Report::new(&plan, &target.name(), &selected, results);
-    table::print(&report, &catalogue);
-
-    if let Some(path) = &args.junit {
-        files::write(path, junit::render(&report).as_bytes())?;
-    }
-    match &args.json {
-        Some(path) if path.as_os_str() == "-" => output::json(&report)?,
-        Some(path) => files::write_json(path, &report)?,
-        None => {}
-    }
-    let conclusion = report.conclusion(&catalogue, &args.optional);
-    if let Some(path) = &args.html {
-        let reports: Vec<Report> = std::iter::once(report).chain(earlier).collect();
-        files::write(path, html::render(&catalogue, &reports).as_bytes())?;
-    }
+    let conclusion = args.outputs.write(&catalogue, report, earlier, &args.optional)?;
     let recorded = match &args.record {
         Some(path) => {
             let said = |line: String| {
@@ -172,10 +152,6 @@ fn smp(args: &SmpArgs) -> Outcome {
         }
         None => Ok(()),
     };
-    match conclusion {
-        Conclusion::Passed => recorded,
-        Conclusion::Failed => Err(Failure::new(Exit::Failures, "not everything that is required passed")),
-        Conclusion::Unreachable => Err(Failure::new(Exit::Unreachable, "the target was lost during the run")),
-        Conclusion::Broken => Err(Failure::new(Exit::Bug, "cases ended in errors of the suite")),
-    }
+    conclude(conclusion)?;
+    recorded
 }

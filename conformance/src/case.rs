@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Failure, Lab};
+use crate::ntf::NtfLab;
 use crate::requirement::{Role, Versions};
 use crate::target::Settings;
 
@@ -24,7 +25,16 @@ pub struct Case {
     /// Whether its expectation differs with [`Lab::strict_document`].
     pub deviates: bool,
     /// Tries it.
-    pub run: fn(&mut Lab<'_>) -> Outcome,
+    pub run: Run,
+}
+
+/// What a case does, by protocol.
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// On a router or client of SMP.
+    Smp(fn(&mut Lab<'_>) -> Outcome),
+    /// On a notification router.
+    Ntf(fn(&mut NtfLab) -> Outcome),
 }
 
 /// How a case ended: nothing, or what went wrong.
@@ -38,8 +48,35 @@ impl Case {
         requirements: &'static [&'static str],
         run: fn(&mut Lab<'_>) -> Outcome,
     ) -> Self {
-        let versions = Versions { min: 6, max: 20 };
+        Self::of(id, title, requirements, Versions { min: 6, max: 20 }, Run::Smp(run))
+    }
+
+    /// A case for a notification router at all versions.
+    pub const fn ntf(
+        id: &'static str,
+        title: &'static str,
+        requirements: &'static [&'static str],
+        run: fn(&mut NtfLab) -> Outcome,
+    ) -> Self {
+        Self::of(id, title, requirements, Versions { min: 1, max: 3 }, Run::Ntf(run))
+    }
+
+    const fn of(
+        id: &'static str,
+        title: &'static str,
+        requirements: &'static [&'static str],
+        versions: Versions,
+        run: Run,
+    ) -> Self {
         Self { id, title, requirements, versions, settings: |_| {}, role: Role::Router, deviates: false, run }
+    }
+
+    /// The protocol that it is about, as ids of requirements begin.
+    pub const fn protocol(&self) -> &'static str {
+        match self.run {
+            Run::Smp(_) => "smp",
+            Run::Ntf(_) => "ntf",
+        }
     }
 
     /// The same at these versions only.

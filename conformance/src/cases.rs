@@ -9,6 +9,7 @@ mod forms;
 mod links;
 mod names;
 mod notifications;
+mod ntf;
 mod proxy;
 mod recipient;
 mod sender;
@@ -51,4 +52,11 @@ pub fn smp() -> impl Iterator<Item = &'static Case> {
         versions::CASES,
     ];
     areas.into_iter().chain(client::AREAS).flatten()
+}
+
+/// Every case for notification routers, in the order in which they are run.
+pub fn ntf() -> impl Iterator<Item = &'static Case> {
+    let areas: [&[Case]; 4] =
+        [ntf::sessions::CASES, ntf::tokens::CASES, ntf::subscriptions::CASES, ntf::pushes::CASES];
+    areas.into_iter().flatten()
 }

@@ -6,7 +6,7 @@ use crate::load::{CatalogueError, parse};
 use crate::requirement::{Requirement, RequirementId};
 
 /// The shipped files: their names in `conformance/catalogue/`, and their text.
-const SHIPPED: [(&str, &str); 16] = [
+const SHIPPED: [(&str, &str); 17] = [
     ("address.toml", include_str!("../catalogue/address.toml")),
     ("authorization.toml", include_str!("../catalogue/authorization.toml")),
     ("blocking.toml", include_str!("../catalogue/blocking.toml")),
@@ -15,6 +15,7 @@ const SHIPPED: [(&str, &str); 16] = [
     ("errors.toml", include_str!("../catalogue/errors.toml")),
     ("link.toml", include_str!("../catalogue/link.toml")),
     ("names.toml", include_str!("../catalogue/names.toml")),
+    ("notification.toml", include_str!("../catalogue/notification.toml")),
     ("notifier.toml", include_str!("../catalogue/notifier.toml")),
     ("operator.toml", include_str!("../catalogue/operator.toml")),
     ("proxy.toml", include_str!("../catalogue/proxy.toml")),

@@ -12,6 +12,7 @@
 //! | [`lab`] | what a case works with: sessions, requests, queues, relays, expectations |
 //! | [`case`](mod@case) | one case, and the verdicts |
 //! | [`cases`] | all cases, by area |
+//! | [`ntf`] | the suite for notification routers: the target, and what a case works with |
 //! | [`mutants`] | deliberately wrong implementations, and which cases find them |
 //! | [`runner`] | which cases are run at which versions, and their results |
 //! | [`report`] | what results come to: as data, JUnit and HTML |
@@ -23,6 +24,7 @@ pub mod coverage;
 pub mod lab;
 pub mod load;
 pub mod mutants;
+pub mod ntf;
 pub mod record;
 pub mod replay;
 pub mod report;

@@ -30,8 +30,11 @@ use crate::requirement::{Deviation, Requirement, RequirementId, Role, Tested, Ve
 
 /// The protocols that requirements may belong to and their versions. `client` is the format of what the two ends of a
 /// queue exchange; its versions are those in queue addresses.
-pub const PROTOCOLS: [(&str, Versions); 2] =
-    [("smp", Versions { min: 6, max: 20 }), ("client", Versions { min: 1, max: 4 })];
+pub const PROTOCOLS: [(&str, Versions); 3] = [
+    ("smp", Versions { min: 6, max: 20 }),
+    ("client", Versions { min: 1, max: 4 }),
+    ("ntf", Versions { min: 1, max: 3 }),
+];
 
 /// One thing wrong with a catalogue file, shown as `FILE:LINE: key: message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +149,7 @@ impl Source<'_> {
         let versions: Versions = self.value("versions", &entry.versions)?;
         let protocol = PROTOCOLS.iter().find(|(name, _)| *name == id.protocol());
         let Some((_, known)) = protocol else {
-            let names = PROTOCOLS.map(|(name, _)| name).join(" and ");
+            let names = PROTOCOLS.map(|(name, _)| name).join(", ");
             return Err(self.wrong(&entry.id, "id", format!("unknown protocol, known are {names}")));
         };
         if !(known.contains(versions.min) && known.contains(versions.max)) {

@@ -11,6 +11,7 @@ use sxlab_protocol::smp::router::Mutant;
 use crate::case::{Case, Verdict};
 use crate::cases;
 use crate::catalogue::Catalogue;
+use crate::ntf::{NtfMutant, NtfPair};
 use crate::runner::Plan;
 use crate::target::Target;
 use crate::target::client_pair::ClientPair;
@@ -60,6 +61,32 @@ pub fn clients(plan: &Plan, catalogue: &Catalogue, all: bool) -> Vec<Score> {
         Score { mutant: mutant.name().to_owned(), sentence: mutant.sentence(), killed_by }
     };
     ClientMutant::ALL.iter().map(score).collect()
+}
+
+/// Every wrong notification router under the cases of the plan. With `all` every case is tried, otherwise those up to the
+/// first that finds the mutant.
+pub fn ntf_routers(plan: &Plan, catalogue: &Catalogue, all: bool) -> Vec<Score> {
+    let cases = plan.select(cases::ntf());
+    let runs = || {
+        // The latest version first, as a case that is run at all of them says the same mostly.
+        let versions = (plan.versions.min..=plan.versions.max).rev();
+        let cases = &cases;
+        versions.flat_map(move |version| {
+            let run = move |case: &&&Case| plan.versions_of(case, catalogue).contains(&version);
+            cases.iter().filter(run).map(move |case| (*case, version))
+        })
+    };
+    let score = |mutant: &NtfMutant| {
+        let target = NtfPair { mutant: Some(*mutant), ..NtfPair::default() };
+        let failed = runs().filter_map(|(case, version)| {
+            let result = plan.run_ntf(&target, case, version);
+            let reason = result.reason.unwrap_or_default();
+            (result.verdict == Verdict::Fail).then_some(Kill { case: case.id, version, reason })
+        });
+        let killed_by = failed.take(if all { usize::MAX } else { 1 }).collect();
+        Score { mutant: mutant.name(), sentence: mutant.does(), killed_by }
+    };
+    NtfMutant::ALL.iter().map(score).collect()
 }
 
 /// A wrong router.

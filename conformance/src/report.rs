@@ -36,6 +36,9 @@ pub struct Report {
     pub program: String,
     /// The target.
     pub target: String,
+    /// The protocol: `smp` or `ntf`.
+    #[serde(default = "smp")]
+    pub protocol: String,
     /// Which side was under test: `router` or `client`.
     pub role: String,
     /// The plan's seed.
@@ -46,6 +49,11 @@ pub struct Report {
     pub cases: Vec<CaseInfo>,
     /// What came of it, by case and version.
     pub results: Vec<CaseResult>,
+}
+
+/// Reports of earlier versions of this program are of SMP.
+fn smp() -> String {
+    "smp".to_owned()
 }
 
 /// A case, as far as a report needs it.
@@ -95,6 +103,7 @@ impl Report {
             schema: SCHEMA.to_owned(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             target: target.to_owned(),
+            protocol: cases.first().map_or("smp", |case| case.protocol()).to_owned(),
             role: plan.role.name().to_owned(),
             seed: plan.seed,
             strict_document: plan.strict_document,
@@ -122,7 +131,7 @@ impl Report {
         let holds = |requirement: &str, version| {
             let found = requirement.parse().ok().and_then(|id| catalogue.get(&id));
             // What the ends of a queue exchange has versions of its own.
-            found.is_none_or(|found| found.id.protocol() != "smp" || found.versions.contains(version))
+            found.is_none_or(|found| found.id.protocol() != self.protocol || found.versions.contains(version))
         };
         let covers: BTreeMap<&str, &CaseInfo> =
             self.cases.iter().map(|case| (case.id.as_str(), case)).collect();

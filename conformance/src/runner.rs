@@ -5,9 +5,10 @@ use rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use sxlab_protocol::crypto::hash::sha256;
 
-use crate::case::{Case, Outcome, Verdict};
+use crate::case::{Case, Outcome, Run, Verdict};
 use crate::catalogue::Catalogue;
 use crate::lab::{Exchange, Failure, Lab, Request};
+use crate::ntf::{NtfLab, NtfPair};
 use crate::requirement::{Role, Versions};
 use crate::target::{Dial, Settings, Target};
 
@@ -60,6 +61,37 @@ pub struct CaseResult {
     pub trace: Vec<Exchange>,
 }
 
+impl CaseResult {
+    fn new(case: &Case, version: u16) -> Self {
+        Self {
+            case: case.id.to_owned(),
+            version,
+            verdict: Verdict::Pass,
+            reason: None,
+            unreachable: false,
+            nanoseconds: 0,
+            trace: Vec::new(),
+        }
+    }
+
+    /// What the case's end comes to, and what was tolerated.
+    fn concluded(mut self, outcome: Outcome, tolerated: &[String]) -> Self {
+        (self.verdict, self.reason) = match outcome {
+            Ok(()) if tolerated.is_empty() => (Verdict::Pass, None),
+            Ok(()) => (Verdict::NonStrict, Some(tolerated.join("; "))),
+            Err(Failure::Wrong(reason) | Failure::UnknownCommand(reason)) => (Verdict::Fail, Some(reason)),
+            Err(Failure::Unsupported(reason)) => (Verdict::Unsupported, Some(reason)),
+            Err(Failure::Skipped(reason)) => (Verdict::Skipped, Some(reason)),
+            Err(Failure::Error(reason)) => (Verdict::Error, Some(reason)),
+            Err(Failure::Unreachable(reason)) => {
+                self.unreachable = true;
+                (Verdict::Error, Some(reason))
+            }
+        };
+        self
+    }
+}
+
 impl Plan {
     /// The cases of the plan, in their order.
     pub fn select<'a>(&self, cases: impl IntoIterator<Item = &'a Case>) -> Vec<&'a Case> {
@@ -81,7 +113,7 @@ impl Plan {
             .iter()
             .filter_map(|id| catalogue.get(&id.parse().ok()?))
             // What the ends of a queue exchange has versions of its own.
-            .filter(|requirement| requirement.id.protocol() == "smp")
+            .filter(|requirement| requirement.id.protocol() == case.protocol())
             .map(|requirement| requirement.versions)
             .collect();
         let holds = |version: &u16| {
@@ -94,14 +126,9 @@ impl Plan {
     /// Runs a case at a version.
     pub fn run(&self, target: &dyn Target, case: &Case, version: u16) -> CaseResult {
         let seed = self.seed_of(case, version);
-        let mut result = CaseResult {
-            case: case.id.to_owned(),
-            version,
-            verdict: Verdict::Pass,
-            reason: None,
-            unreachable: false,
-            nanoseconds: 0,
-            trace: Vec::new(),
+        let mut result = CaseResult::new(case, version);
+        let Run::Smp(run) = case.run else {
+            return result.concluded(Err(Failure::error("this is not a case for SMP")), &[]);
         };
         let mut instance = match target.start(&case.needs(), seed) {
             Ok(instance) => instance,
@@ -113,7 +140,7 @@ impl Plan {
         };
         let started = instance.now();
         let mut lab = Lab::new(instance.as_mut(), version, self.strict_document, seed);
-        let outcome = (case.run)(&mut lab);
+        let outcome = run(&mut lab);
         let (trace, tolerated) = lab.finish();
         result.trace = trace;
         result.nanoseconds = instance.now().saturating_sub(started);
@@ -122,19 +149,24 @@ impl Plan {
             Err(Failure::UnknownCommand(reason)) => Err(believed(target, case, version, seed, reason)),
             outcome => outcome,
         };
-        (result.verdict, result.reason) = match outcome {
-            Ok(()) if tolerated.is_empty() => (Verdict::Pass, None),
-            Ok(()) => (Verdict::NonStrict, Some(tolerated.join("; "))),
-            Err(Failure::Wrong(reason) | Failure::UnknownCommand(reason)) => (Verdict::Fail, Some(reason)),
-            Err(Failure::Unsupported(reason)) => (Verdict::Unsupported, Some(reason)),
-            Err(Failure::Skipped(reason)) => (Verdict::Skipped, Some(reason)),
-            Err(Failure::Error(reason)) => (Verdict::Error, Some(reason)),
-            Err(Failure::Unreachable(reason)) => {
-                result.unreachable = true;
-                (Verdict::Error, Some(reason))
-            }
+        result.concluded(outcome, &tolerated)
+    }
+
+    /// Runs a case for notification routers at a version.
+    pub fn run_ntf(&self, target: &NtfPair, case: &Case, version: u16) -> CaseResult {
+        let mut result = CaseResult::new(case, version);
+        let tried = match case.run {
+            Run::Ntf(run) => target.start(self.seed_of(case, version)).map(|running| (run, running)),
+            Run::Smp(_) => Err(Failure::error("this is not a case for notification routers")),
         };
-        result
+        let outcome = tried.and_then(|(run, running)| {
+            let mut lab = NtfLab::new(running, version);
+            let outcome = run(&mut lab);
+            result.nanoseconds = lab.elapsed();
+            result.trace = lab.finish();
+            outcome
+        });
+        result.concluded(outcome, &[])
     }
 
     /// Other cases and versions do not change what a case at a version draws.

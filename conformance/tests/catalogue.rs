@@ -51,7 +51,7 @@ numbers = ["D5"]
 
     /// The names that requirements have in the code's comments: each family with its first and last number. `VM` are the
     /// rows of the table of versions.
-    const ROWS: [(&str, u16, u16); 12] = [
+    const ROWS: [(&str, u16, u16); 13] = [
         ("ENC", 1, 14),
         ("TR", 1, 42),
         ("AU", 1, 16),
@@ -64,6 +64,7 @@ numbers = ["D5"]
         ("ER", 1, 8),
         ("VM", 6, 20),
         ("OP", 1, 7),
+        ("NT", 1, 36),
     ];
 
     #[test]

@@ -6,7 +6,7 @@ mod tests {
 
     use sxlab_conformance::runner::Plan;
     use sxlab_conformance::target::pair::Pair;
-    use sxlab_conformance::{Catalogue, Coverage, Role, Verdict, cases};
+    use sxlab_conformance::{Catalogue, Coverage, Role, Verdict, Versions, cases};
 
     #[test]
     fn our_router_passes_every_case_at_every_version() {
@@ -37,12 +37,14 @@ mod tests {
         let catalogue = Catalogue::shipped().unwrap();
         let mut coverage = Coverage::new(&catalogue);
         let mut ids = BTreeSet::new();
-        for case in cases::smp() {
+        for case in cases::smp().chain(cases::ntf()) {
             assert!(ids.insert(case.id), "two cases are called {}", case.id);
             assert!(case.title.ends_with('.'), "{}: a title is a sentence", case.id);
             assert!(!case.requirements.is_empty(), "{} covers nothing", case.id);
             coverage.add(case.id, case.requirements).unwrap();
-            let versions = Plan { role: case.role, ..Plan::default() }.versions_of(case, &catalogue);
+            let all = Versions { min: 1, max: 20 };
+            let versions =
+                Plan { role: case.role, versions: all, ..Plan::default() }.versions_of(case, &catalogue);
             assert!(!versions.is_empty(), "{} is never run", case.id);
         }
     }
@@ -50,7 +52,7 @@ mod tests {
     /// The cases of each requirement, and those of routers alone.
     fn coverages(catalogue: &Catalogue) -> [Coverage; 2] {
         let [mut all, mut of_routers] = [Coverage::new(catalogue), Coverage::new(catalogue)];
-        for case in cases::smp() {
+        for case in cases::smp().chain(cases::ntf()) {
             all.add(case.id, case.requirements).unwrap();
             if case.role == Role::Router {
                 of_routers.add(case.id, case.requirements).unwrap();

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use serde::Serialize;
-use sxlab_conformance::mutants::{Score, clients, routers};
+use sxlab_conformance::mutants::{Score, clients, ntf_routers, routers};
+use sxlab_conformance::ntf::NtfPair;
 use sxlab_conformance::runner::Plan;
 use sxlab_conformance::target::Target;
 use sxlab_conformance::target::client_pair::ClientPair;
@@ -34,7 +35,25 @@ pub(super) fn run(plan: &Plan, selected: &[&Case], catalogue: &Catalogue, json: 
     let failing = runs.filter(|(case, version)| plan.run(right, case, *version).verdict == Verdict::Fail);
     let false_failures = failing.count();
     let scores = if client { clients(plan, catalogue, true) } else { routers(plan, catalogue, false) };
-    for score in &scores {
+    show(&scores, false_failures, json)
+}
+
+/// The same for notification routers.
+pub(super) fn run_ntf(
+    plan: &Plan,
+    runs: &[(&Case, u16)],
+    catalogue: &Catalogue,
+    json: Option<&Path>,
+) -> Outcome {
+    let right = NtfPair::default();
+    let failing =
+        runs.iter().filter(|(case, version)| plan.run_ntf(&right, case, *version).verdict == Verdict::Fail);
+    let false_failures = failing.count();
+    show(&ntf_routers(plan, catalogue, false), false_failures, json)
+}
+
+fn show(scores: &[Score], false_failures: usize, json: Option<&Path>) -> Outcome {
+    for score in scores {
         let by = score.killed_by.iter().map(|kill| kill.case).take(3).collect::<Vec<_>>().join(", ");
         let more = score.killed_by.len().saturating_sub(3);
         let found = match (score.is_killed(), more) {
@@ -48,7 +67,7 @@ pub(super) fn run(plan: &Plan, selected: &[&Case], catalogue: &Catalogue, json: 
     output::note(format_args!(
         "{killed} of {mutants} wrong implementations found, {false_failures} runs of the right one fail"
     ));
-    let document = Document { schema: "sxlab-mutants-1", mutants, killed, false_failures, scores: &scores };
+    let document = Document { schema: "sxlab-mutants-1", mutants, killed, false_failures, scores };
     match json {
         Some(path) if path.as_os_str() == "-" => output::json(&document)?,
         Some(path) => files::write_json(path, &document)?,

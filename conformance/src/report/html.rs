@@ -6,7 +6,7 @@ use super::junit::escape;
 use super::{Report, ranges, trace_text};
 use crate::case::Verdict;
 use crate::catalogue::Catalogue;
-use crate::requirement::Requirement;
+use crate::requirement::{Requirement, RequirementId};
 use crate::runner::CaseResult;
 
 const STYLE: &str = include_str!("style.css");
@@ -15,8 +15,12 @@ const STYLE: &str = include_str!("style.css");
 /// where the catalogue has one.
 pub fn render(catalogue: &Catalogue, reports: &[Report]) -> String {
     let mut page = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n");
-    page.push_str("<meta name=\"viewport\" content=\"width=device-width\"><title>SMP conformance</title>\n");
-    page.push_str(&format!("<style>{STYLE}</style></head><body>\n<h1>SMP conformance</h1>\n"));
+    page.push_str("<meta name=\"viewport\" content=\"width=device-width\">");
+    let protocols: BTreeSet<&str> = reports.iter().map(|report| report.protocol.as_str()).collect();
+    let title = protocols.iter().map(|name| name.to_uppercase()).collect::<Vec<_>>().join(" and ");
+    page.push_str(&format!(
+        "<title>{title} conformance</title>\n<style>{STYLE}</style></head><body>\n<h1>{title} conformance</h1>\n"
+    ));
     summary(&mut page, reports);
     matrix(&mut page, catalogue, reports);
     untested(&mut page, catalogue, reports);
@@ -172,8 +176,15 @@ fn untested(page: &mut String, catalogue: &Catalogue, reports: &[Report]) {
         .flat_map(|case| &case.requirements)
         .map(String::as_str)
         .collect();
-    let rest: Vec<&Requirement> =
-        catalogue.iter().filter(|requirement| !tested.contains(requirement.id.as_str())).collect();
+    // What the ends of a queue exchange is tried with SMP.
+    let of_protocol = |id: &RequirementId| match id.protocol() {
+        "ntf" => reports.iter().any(|report| report.protocol == "ntf"),
+        _ => reports.iter().any(|report| report.protocol == "smp"),
+    };
+    let untested = |requirement: &&Requirement| {
+        of_protocol(&requirement.id) && !tested.contains(requirement.id.as_str())
+    };
+    let rest: Vec<&Requirement> = catalogue.iter().filter(untested).collect();
     if rest.is_empty() {
         return;
     }
