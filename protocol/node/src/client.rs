@@ -1,32 +1,23 @@
 //! One session with a router on a socket: requests and their answers, forwarded commands, and the stream of events.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use sxlab_protocol::crypto::keys::AuthSecretKey;
+use sxlab_protocol::ntf;
 use sxlab_protocol::smp::client::{Client, ClientError, ClientEvent};
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::error::SmpError;
 use sxlab_protocol::smp::forward::{ForwardError, Relay};
 use sxlab_protocol::smp::response::Response;
-use sxlab_protocol::transport::{ClientHandshake, ServiceCredentials, ServiceRole};
+use sxlab_protocol::transport::{BLOCK_SIZE, ClientHandshake, ServiceCredentials, ServiceRole};
 use sxlab_protocol::wire::{CorrId, EntityId, RouterAddress, VersionRange, WireError};
-use tokio::io::split;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::dial::{DialError, dial};
+use crate::dial::{self, DialError, dial};
 use crate::identity::RouterIdentity;
-use crate::link::{Link, part, read_block};
-use crate::tls::{TlsError, TlsSession};
-use crate::world::{World, within};
-
-/// Events that may wait for whoever takes them before the session is not read further.
-const EVENTS: usize = 256;
-
-/// How long a router may take for one block that is written to it, in nanoseconds.
-const WRITE_TIMEOUT: u64 = 900_000_000_000;
+use crate::requests::{Learnt, Requester, Requests};
+use crate::tls::TlsError;
+use crate::world::World;
 
 /// Why a request has no good answer.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +28,9 @@ pub enum SessionError {
     /// The protocol was violated, or the request can't be made.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The same of a notification router's session.
+    #[error(transparent)]
+    Ntf(#[from] ntf::client::ClientError),
     /// The connection ended before the answer came.
     #[error("the connection ended")]
     Closed,
@@ -92,7 +86,7 @@ impl ServiceIdentity {
         Self { role, identity, from_version: role.presented_from() }
     }
 
-    fn credentials(&self) -> ServiceCredentials {
+    pub(crate) fn credentials(&self) -> ServiceCredentials {
         let (chain, leaf) = (self.identity.chain().clone(), self.identity.leaf_key());
         ServiceCredentials { role: self.role, chain, leaf, from_version: self.from_version }
     }
@@ -106,52 +100,43 @@ pub type Event = (EntityId, Response);
 /// It ends when it is closed, when the connection ends, or when nobody has any use for it: every clone and the receiver
 /// of its events are dropped. It does not ping by itself: whoever relies on a silent session asks now and then (TR-37).
 pub struct Session<W: World> {
-    world: W,
-    shared: Rc<Shared>,
-    timeout: u64,
-    held: Rc<Held>,
+    requests: Requests<W, Client>,
 }
 
 impl<W: World> Clone for Session<W> {
     fn clone(&self) -> Self {
-        Self {
-            world: self.world.clone(),
-            shared: Rc::clone(&self.shared),
-            timeout: self.timeout,
-            held: Rc::clone(&self.held),
-        }
+        Self { requests: self.requests.clone() }
     }
 }
 
-type Answer = Result<Response, SessionError>;
+impl Requester for Client {
+    type Response = Response;
+    type Event = Event;
+    const BLOCK_SIZE: usize = BLOCK_SIZE;
 
-struct Shared {
-    core: RefCell<Client>,
-    waiting: RefCell<BTreeMap<CorrId, oneshot::Sender<Answer>>>,
-    link: Link,
-    unheld: Notify,
-}
-
-/// Owned by all clones of a session together: says when the last one is dropped.
-struct Held(Rc<Shared>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.unheld.notify_one();
+    fn block(&mut self, block: &[u8]) -> Result<(), SessionError> {
+        Ok(Client::block(self, block)?)
     }
-}
 
-/// A request that waits for its answer. Dropped before that, also with the future of the request, it is given up.
-struct Waiting<'a> {
-    shared: &'a Shared,
-    corr: CorrId,
-}
+    fn next_block(&mut self) -> Option<Vec<u8>> {
+        Client::next_block(self)
+    }
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if self.shared.waiting.borrow_mut().remove(&self.corr).is_some() {
-            self.shared.core.borrow_mut().forget(&self.corr);
-        }
+    fn poll(&mut self) -> Option<Learnt<Self>> {
+        Some(match Client::poll(self)? {
+            ClientEvent::Ready { .. } => Learnt::Ready,
+            ClientEvent::Response { corr, response, .. } => {
+                Learnt::Answer(corr, response.map_err(SessionError::from))
+            }
+            ClientEvent::Forwarded { corr, response } => {
+                Learnt::Answer(corr, response.map_err(SessionError::from))
+            }
+            ClientEvent::Event { entity, response } => Learnt::Event((entity, response)),
+        })
+    }
+
+    fn forget(&mut self, corr: &CorrId) {
+        Client::forget(self, corr);
     }
 }
 
@@ -173,7 +158,7 @@ impl<W: World> Session<W> {
 
     /// The id that the router knows this session's service by.
     pub fn service(&self) -> Option<EntityId> {
-        self.shared.core.borrow().service().cloned()
+        self.requests.core().service().cloned()
     }
 
     /// Connects, checks the router's identity and agrees on a version. `timeout` is for the connection with TLS, for the
@@ -203,7 +188,7 @@ impl<W: World> Session<W> {
         timeout: u64,
     ) -> Result<(Self, mpsc::Receiver<Event>), SessionError> {
         let own = service.map(|service| Arc::clone(&service.identity));
-        let tls = dial(&world, address, own, timeout).await?;
+        let tls = dial(&world, address, &dial::SMP, own, timeout).await?;
         let handshake = ClientHandshake {
             versions,
             identity: address.identity,
@@ -216,39 +201,23 @@ impl<W: World> Session<W> {
             Some(service) => Client::for_service(handshake, service.credentials(), world.rng()),
             None => Client::new(handshake, world.rng()),
         };
-        let shared = Rc::new(Shared {
-            core: RefCell::new(core),
-            waiting: RefCell::default(),
-            link: Link::default(),
-            unheld: Notify::new(),
-        });
-        let (events, received) = mpsc::channel(EVENTS);
-        let (ready, is_ready) = oneshot::channel();
-        // Made before there is anything to wait for: giving up on this future ends the session.
-        let held = Rc::new(Held(Rc::clone(&shared)));
-        let session = Self { world: world.clone(), shared: Rc::clone(&shared), timeout, held };
-        let task = world.clone();
-        world.spawn(async move { run(task, shared, tls, events, ready).await });
-        match within(&world, timeout, is_ready).await {
-            Some(outcome) => outcome.map_err(|_| SessionError::Closed)??,
-            None => return Err(SessionError::Timeout),
-        }
-        Ok((session, received))
+        let (requests, events) = Requests::open(world, tls, core, timeout).await?;
+        Ok((Self { requests }, events))
     }
 
     /// Whether the session has ended or is about to.
     pub fn is_closed(&self) -> bool {
-        self.shared.link.is_closing()
+        self.requests.is_closed()
     }
 
     /// Ends the session once the requests made so far are written. They get no answers any more.
     pub fn close(&self) {
-        self.shared.link.close();
+        self.requests.close();
     }
 
     /// The version agreed on.
     pub fn version(&self) -> u16 {
-        self.shared.core.borrow().agreed().map_or(0, |agreed| agreed.version)
+        self.requests.core().agreed().map_or(0, |agreed| agreed.version)
     }
 
     /// Sends a command, signed with `key` if there is one, and waits for its answer. Dropping the future gives the request
@@ -291,7 +260,7 @@ impl<W: World> Session<W> {
         let command = Command::Prxy { router: address.clone(), password };
         match self.request(EntityId::EMPTY, &command, None).await? {
             Response::Pkey { session, versions, chain, signed_key } => {
-                let seconds = self.world.now() / 1_000_000_000;
+                let seconds = self.requests.world().now() / 1_000_000_000;
                 Ok(Relay::verify(&session, versions, &chain, &signed_key, &address.identity, seconds)?)
             }
             _ => Err(SessionError::Unexpected),
@@ -302,100 +271,9 @@ impl<W: World> Session<W> {
         &self,
         request: impl FnOnce(&mut Client) -> Result<CorrId, ClientError>,
     ) -> Result<Response, SessionError> {
-        // What is said to have failed must not be sent.
-        if self.is_closed() {
-            return Err(SessionError::Closed);
-        }
-        let corr = request(&mut self.shared.core.borrow_mut())?;
-        let (sender, answer) = oneshot::channel();
-        self.shared.waiting.borrow_mut().insert(corr.clone(), sender);
-        let waiting = Waiting { shared: &self.shared, corr };
-        self.shared.link.wake();
-        let answer = within(&self.world, self.timeout, answer).await;
-        drop(waiting);
-        match answer.ok_or(SessionError::Timeout)?.map_err(|_| SessionError::Closed)?? {
+        match self.requests.answer(request).await? {
             Response::Err(error) => Err(SessionError::Router(error)),
             response => Ok(response),
-        }
-    }
-}
-
-/// Pumps a session's blocks until it ends, and then fails what still waits.
-async fn run<W: World>(
-    world: W,
-    shared: Rc<Shared>,
-    tls: TlsSession<W::Stream>,
-    events: mpsc::Sender<Event>,
-    ready: oneshot::Sender<Result<(), SessionError>>,
-) {
-    let (mut reader, mut writer) = split(tls.stream);
-    let link = &shared.link;
-    let reading = async {
-        let mut ready = Some(ready);
-        while let Ok(Some(block)) = read_block(&mut reader).await {
-            let taken = shared.core.borrow_mut().block(&block);
-            if let Err(error) = taken {
-                if let Some(ready) = ready.take() {
-                    let _ = ready.send(Err(error.into()));
-                }
-                return;
-            }
-            // The answer to the router's hello is written without anybody asking for it.
-            link.wake();
-            while let Some(event) = shared.poll() {
-                match event {
-                    ClientEvent::Ready { .. } => {
-                        if let Some(ready) = ready.take() {
-                            let _ = ready.send(Ok(()));
-                        }
-                    }
-                    ClientEvent::Response { corr, response, .. } => {
-                        shared.resolve(&corr, response.map_err(SessionError::from));
-                    }
-                    ClientEvent::Forwarded { corr, response } => {
-                        shared.resolve(&corr, response.map_err(SessionError::from));
-                    }
-                    ClientEvent::Event { entity, response } => {
-                        // An error says that nobody takes events: the session is then there for its requests.
-                        let _ = events.send((entity, response)).await;
-                    }
-                }
-            }
-        }
-    };
-    let next = || shared.core.borrow_mut().next_block().into();
-    let writing = link.write(&world, WRITE_TIMEOUT, &mut writer, next);
-    let abandoned = async {
-        shared.unheld.notified().await;
-        events.closed().await;
-        link.close();
-        std::future::pending().await
-    };
-    tokio::select! {
-        biased;
-        () = reading => {}
-        () = writing => {}
-        () = abandoned => {}
-        () = link.overdue(&world) => {}
-    }
-    let parting = link.is_closing();
-    link.close();
-    shared.waiting.borrow_mut().clear();
-    drop(events);
-    if parting {
-        part(&world, reader, writer).await;
-    }
-}
-
-impl Shared {
-    fn poll(&self) -> Option<ClientEvent> {
-        self.core.borrow_mut().poll()
-    }
-
-    fn resolve(&self, corr: &CorrId, answer: Answer) {
-        let waiting = self.waiting.borrow_mut().remove(corr);
-        if let Some(sender) = waiting {
-            let _ = sender.send(answer);
         }
     }
 }

@@ -18,6 +18,22 @@ pub(crate) enum DialError {
     Tls(TlsError),
 }
 
+/// How a protocol's routers are reached.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    /// The application protocols to offer.
+    pub(crate) alpn: &'static [&'static [u8]],
+    /// The port of addresses that name none.
+    pub(crate) port: u16,
+}
+
+/// SMP routers.
+pub(crate) const SMP: Reached = Reached { alpn: &[b"smp/1"], port: DEFAULT_PORT };
+
+/// Notification routers, by clients of all versions and by those of version 1 only (NT-1, NT-5).
+pub(crate) const NTF: Reached = Reached { alpn: &[b"ntf/1"], port: 443 };
+pub(crate) const OLD_NTF: Reached = Reached { alpn: &[], port: 443 };
+
 /// A TLS connection to the router of an address, its identity checked, within `timeout` nanoseconds. A service presents
 /// certificates of its own.
 ///
@@ -31,16 +47,17 @@ pub(crate) enum DialError {
 pub(crate) async fn dial<W: World>(
     world: &W,
     address: &RouterAddress,
+    how: &Reached,
     client_identity: Option<Arc<RouterIdentity>>,
     timeout: u64,
 ) -> Result<TlsSession<W::Stream>, DialError> {
     let connector = Connector::new(ConnectorConfig {
-        alpn: vec![b"smp/1".to_vec()],
+        alpn: how.alpn.iter().map(|name| name.to_vec()).collect(),
         expected_identity: address.identity,
         client_identity,
     })
     .map_err(DialError::Tls)?;
-    let port = address.port.unwrap_or(DEFAULT_PORT);
+    let port = address.port.unwrap_or(how.port);
     let deadline = world.now().saturating_add(timeout);
     let mut failure = DialError::Tls(TlsError::Io(io::ErrorKind::NotFound.into()));
     for (host, left) in address.hosts.iter().zip((1..=address.hosts.len() as u64).rev()) {

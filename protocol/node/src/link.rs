@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::io;
 
-use sxlab_protocol::transport::BLOCK_SIZE;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
@@ -103,20 +102,23 @@ impl Link {
     }
 }
 
-/// Reads the next block. `None` when the peer closed between blocks. Between blocks no memory is held for one.
+/// Reads the next block, of so many bytes. `None` when the peer closed between blocks. Between blocks no memory is held for one.
 ///
 /// # Errors
 /// The connection's; `UnexpectedEof` when it ended inside a block.
-pub(crate) async fn read_block(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+pub(crate) async fn read_block(
+    reader: &mut (impl AsyncRead + Unpin),
+    size: usize,
+) -> io::Result<Option<Vec<u8>>> {
     let mut first = [0];
     if reader.read(&mut first).await? == 0 {
         return Ok(None);
     }
     // Written as it comes, not filled with zeros first.
-    let mut block = Vec::with_capacity(BLOCK_SIZE);
+    let mut block = Vec::with_capacity(size);
     block.extend_from_slice(&first);
-    let mut rest = reader.take((BLOCK_SIZE - first.len()) as u64);
-    while block.len() < BLOCK_SIZE {
+    let mut rest = reader.take(size.saturating_sub(first.len()) as u64);
+    while block.len() < size {
         if rest.read_buf(&mut block).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -117,7 +117,7 @@ impl<W: World> ApnsNode<W> {
                         drop(room);
                     });
                 }
-                Err(error) if crate::router::may_pass(&error) => world.sleep(ACCEPT_PAUSE).await,
+                Err(error) if crate::node::may_pass(&error) => world.sleep(ACCEPT_PAUSE).await,
                 Err(error) => return Err(error),
             }
         }

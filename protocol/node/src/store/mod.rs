@@ -20,16 +20,17 @@
 //!
 //! A router whose queues end with the process is [`RouterNode::new`](crate::router::RouterNode::new) with an empty
 //! [`QueueStore`], and no store at all. [`StoreError`] is one line that names the file: print it and exit with code 2 if it comes
-//! from [`Store::open`].
+//! from [`StateStore::open`].
 //!
-//! Changes of many steps go into one transaction with one sync ([`Writer`]). The file holds a table of records (as
-//! `sxlab_protocol::smp::router::Record` encodes them) and one of facts: the format, and the identity of the router that it
-//! belongs to. A record that is deleted is gone from the tables with the commit; the file's free pages may hold its bytes until they
+//! Changes of many steps go into one transaction with one sync ([`Writer`]). The file holds a table of records (as the
+//! router's [`State`] encodes them) and one of facts: the format, the protocol, and the identity of the router that it belongs to. A record that is deleted is gone from the tables with the commit; the file's free pages may hold its bytes until they
 //! are written over. A transaction is committed in one phase: its checksums tell after a crash whether it is complete.
 
+mod state;
 mod writer;
 
 use std::fs::OpenOptions;
+use std::marker::PhantomData;
 use std::ops::Bound;
 use std::path::Path;
 
@@ -37,18 +38,35 @@ use redb::backends::FileBackend;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError,
 };
-use sxlab_protocol::smp::router::{Change, QueueStore, Record, RecordError};
+use sxlab_protocol::ntf::router as ntf;
+use sxlab_protocol::smp::router::{QueueStore, RecordError};
 
+pub use self::state::State;
 pub(crate) use self::writer::Watch;
-pub use self::writer::{Commits, Writer};
+pub use self::writer::{Commits, StateWriter};
+
+/// An SMP router's durable store.
+pub type Store = StateStore<QueueStore>;
+
+/// What writes to it.
+pub type Writer = StateWriter<QueueStore>;
+
+/// A notification router's durable store.
+pub type NtfStore = StateStore<ntf::Store>;
+
+/// What writes to it.
+pub type NtfWriter = StateWriter<ntf::Store>;
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 
+/// The protocol of a store that does not say it.
+const SMP: &str = "smp";
+
 /// The format of the file that this version writes and reads.
 const FORMAT: u32 = 1;
 
-/// Memory for pages of the file, in bytes. The queues are in memory anyway: what is read from the file is read once.
+/// Memory for pages of the file, in bytes. The state is in memory anyway: what is read from the file is read once.
 const CACHE: usize = 32 << 20;
 
 /// What a file of the database begins with. It is written last when a file is made.
@@ -80,28 +98,35 @@ pub enum StoreProblem {
     /// It belongs to a router with another identity.
     #[error("it belongs to a router with another identity")]
     Identity,
+    /// It belongs to a router of another protocol.
+    #[error("it is a store of a router of another protocol, {0}")]
+    Protocol(String),
     /// It holds a record that can't be read.
     #[error("{0}")]
     Record(#[from] RecordError),
+    /// The same in a notification router's store.
+    #[error("{0}")]
+    NtfRecord(#[from] ntf::RecordError),
     /// The file can't be read or written, or is damaged.
     #[error("{0}")]
     Database(#[from] redb::Error),
 }
 
-/// A durable store. See the module for how to use it.
+/// A durable store of a router's state. See the module for how to use it.
 #[derive(Debug)]
-pub struct Store {
+pub struct StateStore<S> {
     path: String,
     database: Database,
+    state: PhantomData<fn() -> S>,
 }
 
-impl Store {
-    /// Opens the store of the router with this identity hash, or makes it, and restores its queues. They are journaled: give both to
+impl<S: State> StateStore<S> {
+    /// Opens the store of the router with this identity hash, or makes it, and restores its state, which is journaled: give both to
     /// [`RouterNode::with_store`](crate::router::RouterNode::with_store).
     ///
     /// # Errors
-    /// [`StoreError`]: the file is in use, damaged, of another router or of another version. It is left as it is then.
-    pub fn open(path: &Path, identity: &[u8; 32]) -> Result<(Self, QueueStore), StoreError> {
+    /// [`StoreError`]: the file is in use, damaged, of another router, protocol or version. It is left as it is then.
+    pub fn open(path: &Path, identity: &[u8; 32]) -> Result<(Self, S), StoreError> {
         let name = path.display().to_string();
         let fail = |error: redb::Error| StoreError { path: name.clone(), problem: error.into() };
         let mut options = OpenOptions::new();
@@ -119,14 +144,16 @@ impl Store {
     /// The same on any storage, which errors call `name`.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`StateStore::open`].
     pub fn on(
         name: &str,
         backend: impl StorageBackend,
         identity: &[u8; 32],
-    ) -> Result<(Self, QueueStore), StoreError> {
+    ) -> Result<(Self, S), StoreError> {
         match opened(backend, identity) {
-            Ok((database, queues)) => Ok((Self { path: name.to_owned(), database }, queues)),
+            Ok((database, state)) => {
+                Ok((Self { path: name.to_owned(), database, state: PhantomData }, state))
+            }
             Err(problem) => Err(StoreError { path: name.to_owned(), problem }),
         }
     }
@@ -136,23 +163,19 @@ impl Store {
     /// # Errors
     /// [`StoreError`]. Whether the changes are durable is not known then, and nothing more may be committed: the store has to be
     /// opened again.
-    pub fn commit<'a>(&mut self, changes: impl IntoIterator<Item = &'a Change>) -> Result<(), StoreError> {
+    pub fn commit<'a>(&mut self, changes: impl IntoIterator<Item = &'a S::Change>) -> Result<(), StoreError> {
         self.write(changes)
             .map_err(|error| StoreError { path: self.path.clone(), problem: StoreProblem::Database(error) })
     }
 
-    fn write<'a>(&self, changes: impl IntoIterator<Item = &'a Change>) -> Result<(), redb::Error> {
+    fn write<'a>(&self, changes: impl IntoIterator<Item = &'a S::Change>) -> Result<(), redb::Error> {
         let transaction = self.database.begin_write()?;
         {
             let mut records = transaction.open_table(RECORDS)?;
             for change in changes {
-                match change {
-                    Change::Put(record) => {
-                        records.insert(record.key().encode().as_slice(), record.value().as_slice())?;
-                    }
-                    Change::Delete(key) => {
-                        records.remove(key.encode().as_slice())?;
-                    }
+                match S::row(change) {
+                    (key, Some(value)) => drop(records.insert(key.as_slice(), value.as_slice())?),
+                    (key, None) => drop(records.remove(key.as_slice())?),
                 }
             }
         }
@@ -161,12 +184,15 @@ impl Store {
     }
 }
 
-fn opened(backend: impl StorageBackend, identity: &[u8; 32]) -> Result<(Database, QueueStore), StoreProblem> {
+fn opened<S: State>(
+    backend: impl StorageBackend,
+    identity: &[u8; 32],
+) -> Result<(Database, S), StoreProblem> {
     clear_unfinished(&backend).map_err(redb::Error::Io)?;
     let database = Database::builder().set_cache_size(CACHE).create_with_backend(backend).map_err(opening)?;
-    check(&database, identity)?;
-    let queues = restored(&database)?;
-    Ok((database, queues))
+    check(&database, S::PROTOCOL, identity)?;
+    let state = restored(&database)?;
+    Ok((database, state))
 }
 
 fn opening(error: DatabaseError) -> StoreProblem {
@@ -206,8 +232,8 @@ fn clear_unfinished(backend: &impl StorageBackend) -> Result<(), std::io::Error>
     cleared
 }
 
-/// Checks the format and the identity; writes them into a store that is new.
-fn check(database: &Database, identity: &[u8; 32]) -> Result<(), StoreProblem> {
+/// Checks the format, the protocol and the identity; writes them into a store that is new.
+fn check(database: &Database, protocol: &str, identity: &[u8; 32]) -> Result<(), StoreProblem> {
     let wrong = |error: redb::Error| StoreProblem::Database(error);
     let reading = database.begin_read().map_err(|error| wrong(error.into()))?;
     let facts = match reading.open_table(FACTS) {
@@ -217,7 +243,7 @@ fn check(database: &Database, identity: &[u8; 32]) -> Result<(), StoreProblem> {
             if tables.next().is_some() {
                 return Err(StoreProblem::Foreign);
             }
-            return found(database, identity).map_err(wrong);
+            return found(database, protocol, identity).map_err(wrong);
         }
         Err(_) => return Err(StoreProblem::Foreign),
     };
@@ -227,6 +253,14 @@ fn check(database: &Database, identity: &[u8; 32]) -> Result<(), StoreProblem> {
         Some(Ok(bytes)) => return Err(StoreProblem::Format(u32::from_be_bytes(bytes).to_string())),
         Some(Err(_)) | None => return Err(StoreProblem::Foreign),
     }
+    let of = facts.get("protocol").map_err(|error| wrong(error.into()))?;
+    // The first stores were all of SMP, and say nothing of it.
+    let of = of.map_or(Ok(SMP.to_owned()), |of| String::from_utf8(of.value().to_vec()));
+    match of {
+        Ok(of) if of == protocol => {}
+        Ok(of) => return Err(StoreProblem::Protocol(of)),
+        Err(_) => return Err(StoreProblem::Foreign),
+    }
     let owner = facts.get("identity").map_err(|error| wrong(error.into()))?;
     if owner.is_none_or(|owner| owner.value() != identity) {
         return Err(StoreProblem::Identity);
@@ -234,11 +268,12 @@ fn check(database: &Database, identity: &[u8; 32]) -> Result<(), StoreProblem> {
     Ok(())
 }
 
-fn found(database: &Database, identity: &[u8; 32]) -> Result<(), redb::Error> {
+fn found(database: &Database, protocol: &str, identity: &[u8; 32]) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
         let mut facts = transaction.open_table(FACTS)?;
         facts.insert("format", FORMAT.to_be_bytes().as_slice())?;
+        facts.insert("protocol", protocol.as_bytes())?;
         facts.insert("identity", identity.as_slice())?;
         transaction.open_table(RECORDS)?;
     }
@@ -246,14 +281,14 @@ fn found(database: &Database, identity: &[u8; 32]) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn restored(database: &Database) -> Result<QueueStore, StoreProblem> {
+fn restored<S: State>(database: &Database) -> Result<S, StoreProblem> {
     let wrong = |error: redb::Error| StoreProblem::Database(error);
-    let mut queues = QueueStore::default();
+    let mut state = S::default();
     let reading = database.begin_read().map_err(|error| wrong(error.into()))?;
     let records = reading.open_table(RECORDS).map_err(|error| wrong(error.into()))?;
     for row in records.iter().map_err(|error| wrong(error.into()))? {
         let (key, value) = row.map_err(|error| wrong(error.into()))?;
-        queues.restore(Record::decode(key.value(), value.value())?)?;
+        state.restore_row(key.value(), value.value())?;
     }
-    Ok(queues.journaled())
+    Ok(state.begin_journal())
 }

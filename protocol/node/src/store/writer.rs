@@ -7,15 +7,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use sxlab_protocol::smp::router::{Change, Content, Record, Stored};
 use tokio::sync::watch;
 
-use super::{Store, StoreError};
+use super::{State, StateStore, StoreError};
 
 /// Bytes of changes that may wait for their transaction before nothing more is read from peers.
 const MOST_PENDING: usize = 64 << 20;
 
-/// What a change takes beside a message's body, in bytes, rounded up.
+/// What a change takes beside its content, in bytes, rounded up.
 const CHANGE_SIZE: usize = 512;
 
 /// What a store has committed so far.
@@ -41,44 +40,34 @@ struct Progress {
 
 /// Writes a router's changes to its store, in order.
 #[derive(Debug)]
-pub struct Writer {
+pub struct StateWriter<S: State> {
     /// Changes that were given to it.
     submitted: u64,
     pending: Arc<AtomicUsize>,
     progress: watch::Receiver<Progress>,
-    place: Place,
+    place: Place<S>,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Place<S: State> {
     /// The caller's thread: each step is a transaction.
-    Here { store: Option<Store>, progress: watch::Sender<Progress> },
+    Here { store: Option<StateStore<S>>, progress: watch::Sender<Progress> },
     /// A thread.
-    Thread { changes: Option<Sender<Vec<Change>>>, thread: Option<JoinHandle<()>> },
+    Thread { changes: Option<Sender<Vec<S::Change>>>, thread: Option<JoinHandle<()>> },
 }
 
 /// What a change takes in memory, in bytes, at least roughly.
-fn size(change: &Change) -> usize {
-    let rest = match change {
-        Change::Put(record) => match &**record {
-            Record::Message { message: Stored { content: Content::Message { body, .. }, .. }, .. } => {
-                body.len()
-            }
-            Record::Link { link, .. } => link.data.fixed.len() + link.data.user.len(),
-            _ => 0,
-        },
-        Change::Delete(_) => 0,
-    };
-    CHANGE_SIZE + rest
+fn size<S: State>(change: &S::Change) -> usize {
+    CHANGE_SIZE + S::size(change)
 }
 
-impl Store {
+impl<S: State> StateStore<S> {
     /// Writes in the caller's thread, a transaction for each step of the router: for simulations, where nothing may depend on how
     /// threads are scheduled.
-    pub fn in_step(self) -> Writer {
+    pub fn in_step(self) -> StateWriter<S> {
         let (sender, progress) = watch::channel(Progress::default());
         let place = Place::Here { store: Some(self), progress: sender };
-        Writer { submitted: 0, pending: Arc::default(), progress, place }
+        StateWriter { submitted: 0, pending: Arc::default(), progress, place }
     }
 
     /// Writes in a thread of its own. The router goes on meanwhile; what changes while a transaction is written goes into the next
@@ -86,7 +75,7 @@ impl Store {
     ///
     /// # Errors
     /// The system's, if it has no thread left.
-    pub fn in_background(self) -> io::Result<Writer> {
+    pub fn in_background(self) -> io::Result<StateWriter<S>> {
         let (sender, progress) = watch::channel(Progress::default());
         let (changes, received) = channel();
         let pending = Arc::<AtomicUsize>::default();
@@ -97,14 +86,14 @@ impl Store {
             .name("store".to_owned())
             .spawn(move || write_all(self, &received, &counter, &sender))?;
         let place = Place::Thread { changes: Some(changes), thread: Some(thread) };
-        Ok(Writer { submitted: 0, pending, progress, place })
+        Ok(StateWriter { submitted: 0, pending, progress, place })
     }
 }
 
 /// The thread: until nothing more can come, or the store fails.
-fn write_all(
-    mut store: Store,
-    received: &Receiver<Vec<Change>>,
+fn write_all<S: State>(
+    mut store: StateStore<S>,
+    received: &Receiver<Vec<S::Change>>,
     pending: &AtomicUsize,
     progress: &watch::Sender<Progress>,
 ) {
@@ -114,8 +103,10 @@ fn write_all(
         let begun = now();
         let committed = store.commit(steps.iter().flatten());
         let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let (count, bytes) =
-            steps.iter().flatten().fold((0, 0), |(count, bytes), change| (count + 1, bytes + size(change)));
+        let (count, bytes) = steps
+            .iter()
+            .flatten()
+            .fold((0, 0), |(count, bytes), change| (count + 1, bytes + size::<S>(change)));
         pending.fetch_sub(bytes, Ordering::Relaxed);
         if note(progress, Commits { count: 1, changes: count, nanoseconds: took }, committed) {
             break;
@@ -146,9 +137,9 @@ fn note(progress: &watch::Sender<Progress>, this: Commits, committed: Result<(),
     stop
 }
 
-impl Writer {
+impl<S: State> StateWriter<S> {
     /// Takes what changed in one step of the router.
-    pub(crate) fn submit(&mut self, changes: Vec<Change>) {
+    pub(crate) fn submit(&mut self, changes: Vec<S::Change>) {
         let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
         if count == 0 || self.failure().is_some() {
             return;
@@ -162,7 +153,7 @@ impl Writer {
                 }
             }
             Place::Thread { changes: Some(sender), .. } => {
-                self.pending.fetch_add(changes.iter().map(size).sum(), Ordering::Relaxed);
+                self.pending.fetch_add(changes.iter().map(size::<S>).sum(), Ordering::Relaxed);
                 // It fails where the thread has ended: then the failure says why, and nothing is released any more.
                 let _ = sender.send(changes);
             }
@@ -217,7 +208,7 @@ impl Writer {
     }
 }
 
-/// Tells when [`Writer::durable`] or [`Writer::failure`] changed.
+/// Tells when [`StateWriter::durable`] or [`StateWriter::failure`] changed.
 pub(crate) struct Watch(watch::Receiver<Progress>);
 
 impl Watch {
@@ -227,7 +218,7 @@ impl Watch {
     }
 }
 
-impl Drop for Writer {
+impl<S: State> Drop for StateWriter<S> {
     /// Closes the store after what was submitted is durable.
     fn drop(&mut self) {
         self.hang_up();
