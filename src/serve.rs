@@ -2,20 +2,27 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`settings`] | every setting, as a flag and as a key of the file |
-//! | [`value`] | what the settings' values may be |
+//! | [`settings`] | every setting of an SMP router, as a flag and as a key of the file |
+//! | [`layers`], [`value`] | how settings are put together, and what their values may be |
 //! | [`config`] | flags, file and defaults made one, and checked |
-//! | [`run`](mod@run) | a router from its first line to its last |
-//! | [`init`] | its certificates and keys, made |
+//! | [`run`](mod@run) | an SMP router from its first line to its last |
+//! | [`ntf`] | the same of a notification router |
+//! | [`apns`] | the stand-in for the provider that it pushes by |
+//! | [`process`] | what all of them do: log, sockets, identity, the end |
+//! | [`init`] | a router's certificates and keys, made |
 //! | [`control`] | its control socket, and the client of it |
 //! | [`metrics`] | what it counts, as Prometheus text |
 //! | [`few`] | connections of the operator's own programs |
 
+mod apns;
 mod config;
 mod control;
 mod few;
 mod init;
+mod layers;
 mod metrics;
+mod ntf;
+mod process;
 mod run;
 mod settings;
 mod value;
@@ -29,10 +36,12 @@ use self::value::Switch;
 use crate::exit::Outcome;
 use crate::{output, runtime};
 
-/// Run a reference router on a real socket.
+/// Run a reference router on a real socket, or what stands in for a push provider.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Serve {
     Smp(Box<SmpArgs>),
+    Ntf(Box<ntf::NtfArgs>),
+    Apns(apns::ApnsArgs),
     Control(control::ControlArgs),
 }
 
@@ -81,6 +90,8 @@ enum Action {
 pub(crate) fn run(what: Serve) -> Outcome {
     match what {
         Serve::Smp(args) => smp(*args),
+        Serve::Ntf(args) => ntf::ntf(*args),
+        Serve::Apns(args) => runtime::block_on(apns::apns(args)),
         Serve::Control(args) => runtime::block_on(control::control(args)),
     }
 }

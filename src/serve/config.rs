@@ -1,79 +1,117 @@
 //! Settings made whole: flags over the file over the defaults, checked, and turned into what a router takes.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use sxlab_node::router::ConnectionLimits;
 use sxlab_protocol::smp::router::RouterConfig;
 use sxlab_simnet::input::Checker;
 
+use super::process::IdentityPlace;
 use super::settings::Settings;
 use super::value::Value;
 use crate::exit::{Exit, Failure};
 
+/// A router's settings, of whatever protocol.
+pub(crate) trait Layered: DeserializeOwned {
+    /// These over the ones below.
+    fn over(self, below: Self) -> Self;
+    /// The defaults.
+    fn defaults() -> Self;
+    /// The same without a store.
+    fn volatile(self) -> Self;
+    /// What no setting can see alone.
+    fn check(&self, wrong: &Wrong<'_>) -> Result<(), Failure>;
+}
+
+/// Says what is wrong with a setting, and where.
+pub(crate) struct Wrong<'a>(Option<Checker<'a>>);
+
+impl Wrong<'_> {
+    pub(crate) fn at<T>(&self, value: &Value<T>, key: &str, message: &str) -> Failure {
+        match (self.0, &value.span) {
+            (Some(checker), Some(span)) => Failure::usage(checker.at(span.clone(), key, message)),
+            _ => Failure::usage(format_args!("--{}: {message}", key.replace('_', "-"))),
+        }
+    }
+}
+
 /// What flags, file and defaults come to; in `memory` whatever they say of a store.
-pub(crate) fn whole(flags: Settings, file: Option<&Path>, memory: bool) -> Result<Settings, Failure> {
-    let volatile = |settings: Settings| {
-        let store = settings.store.clone().filter(|_| !memory);
-        Settings { store, ..settings }
-    };
+pub(crate) fn whole<S: Layered>(flags: S, file: Option<&Path>, memory: bool) -> Result<S, Failure> {
+    let kept = |settings: S| if memory { settings.volatile() } else { settings };
     let Some(path) = file else {
-        let settings = volatile(flags.over(Settings::defaults()));
-        return check(&settings, None).map(|()| settings);
+        let settings = kept(flags.over(S::defaults()));
+        return settings.check(&Wrong(None)).map(|()| settings);
     };
     let text = std::fs::read_to_string(path);
     let text =
         text.map_err(|error| Failure::usage(format_args!("cannot be read: {error}")).of(path.display()))?;
     let checker = Checker::new(path, &text);
-    let from_file: Settings = checker.parse().map_err(Failure::usage)?;
-    let settings = volatile(flags.over(from_file).over(Settings::defaults()));
-    check(&settings, Some(checker)).map(|()| settings)
+    let from_file: S = checker.parse().map_err(Failure::usage)?;
+    let settings = kept(flags.over(from_file).over(S::defaults()));
+    settings.check(&Wrong(Some(checker))).map(|()| settings)
 }
 
-/// What no setting can see alone.
-fn check(settings: &Settings, file: Option<Checker<'_>>) -> Result<(), Failure> {
-    let wrong = |at: Place, key: &str, message: &str| match (file, at) {
-        (Some(checker), Some(span)) => Failure::usage(checker.at(span, key, message)),
-        _ => Failure::usage(format_args!("--{}: {message}", key.replace('_', "-"))),
-    };
-    match (settings.certificate.first(), &settings.key, &settings.dir) {
-        (Some(certificate), _, Some(_)) => Err(wrong(
-            place(certificate),
-            "certificate",
-            "the identity is in `dir` or in single files, not both",
-        )),
+impl Layered for Settings {
+    fn over(self, below: Self) -> Self {
+        Settings::over(self, below)
+    }
+
+    fn defaults() -> Self {
+        Settings::defaults()
+    }
+
+    fn volatile(self) -> Self {
+        Settings { store: None, ..self }
+    }
+
+    fn check(&self, wrong: &Wrong<'_>) -> Result<(), Failure> {
+        check_place(&place(self), self.store.as_ref(), &self.listen, wrong)
+    }
+}
+
+/// Where the router's identity is.
+pub(crate) fn place(settings: &Settings) -> IdentityPlace<'_> {
+    let Settings { dir, certificate, key, host, .. } = settings;
+    IdentityPlace { dir: dir.as_ref(), certificate, key: key.as_ref(), host: host.as_ref() }
+}
+
+/// What is wrong with where a router's identity is, with its store beside it, and with its addresses.
+pub(crate) fn check_place(
+    place: &IdentityPlace<'_>,
+    store: Option<&Value<PathBuf>>,
+    listen: &[Value<SocketAddr>],
+    wrong: &Wrong<'_>,
+) -> Result<(), Failure> {
+    match (place.certificate.first(), place.key, place.dir) {
+        (Some(certificate), _, Some(_)) => {
+            Err(wrong.at(certificate, "certificate", "the identity is in `dir` or in single files, not both"))
+        }
         (Some(certificate), None, None) => {
-            Err(wrong(place(certificate), "certificate", "needs its key: name that file, too"))
+            Err(wrong.at(certificate, "certificate", "needs its key: name that file, too"))
         }
-        (None, Some(key), _) => {
-            Err(wrong(place(key), "key", "needs its certificates: name those files, too"))
-        }
+        (None, Some(key), _) => Err(wrong.at(key, "key", "needs its certificates: name those files, too")),
         _ => Ok(()),
     }?;
-    match (&settings.store, settings.dir.is_some() || settings.key.is_some()) {
+    match (store, place.dir.is_some() || place.key.is_some()) {
         (Some(store), false) => {
             let message = "the queues of a store belong to an identity: keep it in `dir`, or name `certificate` and `key`";
-            Err(wrong(place(store), "store", message))
+            Err(wrong.at(store, "store", message))
         }
         _ => Ok(()),
     }?;
-    let nowhere = settings.listen.iter().find(|listen| listen.value.ip().is_unspecified());
-    match (nowhere, &settings.host) {
+    let nowhere = listen.iter().find(|listen| listen.value.ip().is_unspecified());
+    match (nowhere, place.host) {
         (Some(listen), None) => {
             let message = format!(
                 "{} is every address of this machine: say with --host, or `host`, which one the router's address names",
                 listen.value
             );
-            Err(wrong(place(listen), "listen", &message))
+            Err(wrong.at(listen, "listen", &message))
         }
         _ => Ok(()),
     }
-}
-
-/// Where a value stands in the file, if it does.
-type Place = Option<std::ops::Range<usize>>;
-
-fn place<T>(value: &Value<T>) -> Place {
-    value.span.clone()
 }
 
 /// As a file that says the same; without `secrets` it has comments in the place of what nobody else should read.
@@ -95,7 +133,7 @@ pub(crate) fn print(settings: &Settings, secrets: bool) -> Result<String, Failur
 }
 
 /// The value of a setting that has a default, which is there for the settings that [`whole`] gives.
-fn value<T, U>(setting: Option<&Value<T>>, default: U, of: impl FnOnce(&T) -> U) -> U {
+pub(crate) fn value<T, U>(setting: Option<&Value<T>>, default: U, of: impl FnOnce(&T) -> U) -> U {
     setting.map_or(default, |setting| of(&setting.value))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sxlab_node::router::RouterNode;
@@ -20,7 +21,7 @@ const REQUEST: usize = 8192;
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// One metric and its samples.
-struct Metric {
+pub(crate) struct Metric {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
@@ -29,15 +30,15 @@ struct Metric {
 }
 
 impl Metric {
-    fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
+    pub(crate) fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
         Self { name, kind: "counter", help, samples: vec![(String::new(), value.to_string())] }
     }
 
-    fn gauge(name: &'static str, help: &'static str, value: usize) -> Self {
+    pub(crate) fn gauge(name: &'static str, help: &'static str, value: usize) -> Self {
         Self { name, kind: "gauge", help, samples: vec![(String::new(), value.to_string())] }
     }
 
-    fn by_kind(name: &'static str, help: &'static str, counts: &BTreeMap<Kind, u64>) -> Self {
+    pub(crate) fn by_kind(name: &'static str, help: &'static str, counts: &BTreeMap<Kind, u64>) -> Self {
         let samples = counts.iter().map(|(kind, count)| {
             let tag = match kind {
                 Kind::OtherCommand | Kind::OtherResponse => "other".to_owned(),
@@ -49,7 +50,7 @@ impl Metric {
     }
 }
 
-/// What there is to tell of a router; nothing once it is stopped.
+/// What there is to tell of an SMP router; nothing once it is stopped.
 fn metrics(node: &RouterNode<RealWorld>) -> Vec<Metric> {
     let seen = node.operate(|core, _| (core.statistics().clone(), core.holdings()));
     let Some((counts, there)) = seen else { return Vec::new() };
@@ -109,16 +110,19 @@ fn metrics(node: &RouterNode<RealWorld>) -> Vec<Metric> {
             samples: errors.collect(),
         },
     ];
-    all.extend(node.commits().into_iter().flat_map(committed));
+    all.extend(node.commits().into_iter().flat_map(|commits| committed(STORE, commits)));
     all
 }
 
+/// The names of what there is to tell of a store.
+const STORE: [&str; 2] = ["sxlab_smp_store_commit_seconds", "sxlab_smp_store_changes_total"];
+
 /// What there is to tell of a store.
-fn committed(commits: Commits) -> [Metric; 2] {
+pub(crate) fn committed([seconds_name, changes_name]: [&'static str; 2], commits: Commits) -> [Metric; 2] {
     let (seconds, rest) = (commits.nanoseconds / 1_000_000_000, commits.nanoseconds % 1_000_000_000);
     [
         Metric {
-            name: "sxlab_smp_store_commit_seconds",
+            name: seconds_name,
             kind: "summary",
             help: "Transactions of the store, syncs included.",
             samples: vec![
@@ -126,11 +130,7 @@ fn committed(commits: Commits) -> [Metric; 2] {
                 ("_count".to_owned(), commits.count.to_string()),
             ],
         },
-        Metric::counter(
-            "sxlab_smp_store_changes_total",
-            "Changes of records that are durable.",
-            commits.changes,
-        ),
+        Metric::counter(changes_name, "Changes of records that are durable.", commits.changes),
     ]
 }
 
@@ -144,10 +144,18 @@ pub(crate) fn samples(node: &RouterNode<RealWorld>) -> Vec<String> {
     .collect()
 }
 
+/// What tells the metrics of a server when it is asked.
+pub(crate) type Teller = Rc<dyn Fn() -> Vec<Metric>>;
+
+/// That of an SMP router.
+pub(crate) fn of(node: RouterNode<RealWorld>) -> Teller {
+    Rc::new(move || metrics(&node))
+}
+
 /// The text that Prometheus reads.
-fn exposition(node: &RouterNode<RealWorld>) -> String {
+fn exposition(metrics: Vec<Metric>) -> String {
     let mut text = String::new();
-    for Metric { name, kind, help, samples } in metrics(node) {
+    for Metric { name, kind, help, samples } in metrics {
         // Writing to a string does not fail.
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for (labels, value) in samples {
@@ -158,20 +166,20 @@ fn exposition(node: &RouterNode<RealWorld>) -> String {
 }
 
 /// Answers requests for the metrics, for ever.
-pub(crate) async fn serve(listener: TcpListener, node: RouterNode<RealWorld>) {
+pub(crate) async fn serve(listener: TcpListener, tell: Teller) {
     let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
     few::serve(accept, |stream| {
-        let node = node.clone();
+        let tell = Rc::clone(&tell);
         async move {
             // Who does not get an answer in time, or at all, asks again.
-            let _ = timeout(LIMIT, answer(stream, &node)).await;
+            let _ = timeout(LIMIT, answer(stream, &tell)).await;
         }
     })
     .await;
 }
 
 /// HTTP/1.0: one request, one answer.
-async fn answer(mut stream: TcpStream, node: &RouterNode<RealWorld>) -> std::io::Result<()> {
+async fn answer(mut stream: TcpStream, tell: &Teller) -> std::io::Result<()> {
     let mut request = Vec::new();
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
         if request.len() >= REQUEST || stream.read_buf(&mut request).await? == 0 {
@@ -181,7 +189,7 @@ async fn answer(mut stream: TcpStream, node: &RouterNode<RealWorld>) -> std::io:
     let line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|&byte| byte == b' ');
     let (status, body) = match (words.next(), words.next()) {
-        (Some(b"GET"), Some(b"/metrics")) => ("200 OK", exposition(node)),
+        (Some(b"GET"), Some(b"/metrics")) => ("200 OK", exposition(tell())),
         (Some(b"GET"), Some(_)) => ("404 Not Found", "the metrics are at /metrics\n".to_owned()),
         (Some(_), Some(_)) => ("405 Method Not Allowed", "only GET\n".to_owned()),
         _ => ("400 Bad Request", "not HTTP\n".to_owned()),

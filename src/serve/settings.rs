@@ -3,51 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::Args;
-use serde::{Deserialize, Serialize};
 use sxlab_node::router::ConnectionLimits;
 use sxlab_protocol::smp::router::RouterConfig;
 
+use super::layers::settings;
 use super::value::{
-    Block, Count, Delay, Interval, Level, Limit, Loopback, Name, NameService, Password, Switch, Token, Value,
-    Versions,
+    Block, Count, Delay, Interval, Level, Limit, Loopback, Name, NameService, Password, SmpVersions, Switch,
+    Token, Value,
 };
-
-/// A setting that may be given in several places.
-trait Layer {
-    /// This one if it is given, else the one below.
-    fn over(self, below: Self) -> Self;
-}
-
-impl<T> Layer for Option<T> {
-    fn over(self, below: Self) -> Self {
-        self.or(below)
-    }
-}
-
-impl<T> Layer for Vec<T> {
-    fn over(self, below: Self) -> Self {
-        if self.is_empty() { below } else { self }
-    }
-}
-
-macro_rules! settings {
-    ($($(#[$meta:meta])* $name:ident: $kind:ty,)*) => {
-        /// What flags, a file or the defaults say.
-        #[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
-        #[serde(deny_unknown_fields, default)]
-        pub(crate) struct Settings {
-            $($(#[$meta])* pub(crate) $name: $kind,)*
-        }
-
-        impl Settings {
-            /// These, and what they don't say from below.
-            pub(crate) fn over(self, below: Self) -> Self {
-                Self { $($name: self.$name.over(below.$name),)* }
-            }
-        }
-    };
-}
 
 settings! {
     /// Where to listen; port 0 lets the system choose one. May be given several times [default: 127.0.0.1:0].
@@ -74,7 +37,7 @@ settings! {
     /// Versions offered to clients that negotiate the protocol in TLS; others get 6 if it is among them
     /// [default: 6-20].
     #[arg(long, value_name = "MIN-MAX")]
-    versions: Option<Value<Versions>>,
+    versions: Option<Value<SmpVersions>>,
     /// Messages that a queue holds before it refuses more [default: 128].
     #[arg(long, value_name = "N")]
     quota: Option<Value<Count>>,
@@ -188,7 +151,7 @@ impl Settings {
         let count = |number| Some(Count::of(number).into());
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()],
-            versions: Some(Versions(router.versions).into()),
+            versions: Some(SmpVersions::of(router.versions).into()),
             quota: count(router.queue_quota),
             message_ttl: Some(Limit::of(router.message_ttl).into()),
             notification_ttl: Some(Limit::of(router.notification_ttl).into()),
@@ -224,34 +187,13 @@ const STOP_TIMEOUT: u64 = 5_000_000_000;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
+    use crate::serve::layers::check_help;
 
     /// `--help` names the defaults, and they are those that hold.
     #[test]
     fn help_tells_the_defaults() {
-        let shown = toml::to_string(&Settings::defaults()).unwrap();
-        let values: BTreeMap<String, toml::Value> = toml::from_str(&shown).unwrap();
-        let text = |value: &toml::Value| match value {
-            toml::Value::String(text) => text.clone(),
-            toml::Value::Boolean(on) => if *on { "on" } else { "off" }.to_owned(),
-            toml::Value::Array(values) => values.iter().filter_map(toml::Value::as_str).collect(),
-            value => value.to_string(),
-        };
-        let flags = Settings::augment_args(clap::Command::new("serve"));
-        let mut with_default = 0;
-        for flag in flags.get_arguments() {
-            let key = flag.get_long().unwrap().replace('-', "_");
-            let help = flag.get_help().unwrap().to_string();
-            let told =
-                help.split_once("[default: ").map(|(_, rest)| rest.split(']').next().unwrap().to_owned());
-            // No certificates and no blocked queues: an empty list.
-            let value = values.get(&key).map(text).filter(|value| !value.is_empty());
-            with_default += usize::from(value.is_some());
-            assert!(told == value || key == "host", "{key}: {told:?} in the help, {value:?} in truth");
-        }
-        assert_eq!(with_default, values.values().filter(|value| !text(value).is_empty()).count());
+        check_help(&Settings::defaults(), &["host"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_spanned::Spanned;
 use sxlab_node::resolver::{Resolver, ResolverConfig, ResolverError};
+use sxlab_protocol::ntf::version::ALPN_VERSIONS;
 use sxlab_protocol::smp::error::{BlockingInfo, BlockingReason, Notice};
 use sxlab_protocol::transport::SUPPORTED;
 use sxlab_protocol::wire::{EntityId, Host, VersionRange, base64url, base64url_decode};
@@ -176,33 +177,140 @@ impl FromStr for Switch {
     }
 }
 
-/// A range of versions, as `6-20`, or one.
+/// A range of versions of a protocol that has those from `MIN` to `MAX`, as `6-20`, or one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Versions(pub(crate) VersionRange);
+pub(crate) struct Versions<const MIN: u16, const MAX: u16>(pub(crate) VersionRange);
 
-impl FromStr for Versions {
+/// Of SMP.
+pub(crate) type SmpVersions = Versions<{ SUPPORTED.min }, { SUPPORTED.max }>;
+/// Of the notification protocol.
+pub(crate) type NtfVersions = Versions<{ ALPN_VERSIONS.min }, { ALPN_VERSIONS.max }>;
+
+impl<const MIN: u16, const MAX: u16> Versions<MIN, MAX> {
+    /// For a default, which is always in range.
+    pub(crate) const fn of(versions: VersionRange) -> Self {
+        Self(versions)
+    }
+}
+
+impl<const MIN: u16, const MAX: u16> FromStr for Versions<MIN, MAX> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let malformed = || format!("`{text}` is not a range of versions such as {}", Self(SUPPORTED));
+        let malformed = || format!("`{text}` is not a range of versions such as {MIN}-{MAX}");
         let (min, max) = text.split_once('-').unwrap_or((text, text));
         let number = |text: &str| text.parse::<u16>().map_err(|_| malformed());
         let range = VersionRange::new(number(min)?, number(max)?).map_err(|_| malformed())?;
-        if SUPPORTED.contains(range.min) && SUPPORTED.contains(range.max) {
+        if (MIN..=MAX).contains(&range.min) && (MIN..=MAX).contains(&range.max) {
             Ok(Self(range))
         } else {
-            Err(format!("the versions that there are: {}", Self(SUPPORTED)))
+            Err(format!("the versions that there are: {MIN}-{MAX}"))
         }
     }
 }
 
-impl fmt::Display for Versions {
+impl<const MIN: u16, const MAX: u16> fmt::Display for Versions<MIN, MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.0.min, self.0.max)
     }
 }
 
-text!(Versions, "a range of versions in quotes, such as \"6-20\"");
+text!(Versions<MIN, MAX>, "a range of versions in quotes, such as \"2-3\"", const MIN: u16, const MAX: u16);
+
+/// Whole minutes, as a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Minutes(pub(crate) u16);
+
+impl FromStr for Minutes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let time = parse_duration(text).map_err(|error| error.to_string())?;
+        let minutes = u16::try_from(time / (60 * SECOND)).ok();
+        let whole = minutes.filter(|_| time.is_multiple_of(60 * SECOND));
+        whole.map(Self).ok_or_else(|| format!("`{text}` is not a number of whole minutes up to 65535m"))
+    }
+}
+
+impl fmt::Display for Minutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format_duration(u64::from(self.0) * 60 * SECOND))
+    }
+}
+
+text!(Minutes, "a time in quotes, such as \"20m\"");
+
+/// A host and a port to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let malformed = || format!("`{text}` is not a host and a port such as localhost:2197");
+        let (host, port) = text.rsplit_once(':').ok_or_else(malformed)?;
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(malformed)?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        Ok(Self { host: host.parse().map_err(|_| malformed())?, port })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::V6(host) => write!(f, "[{host}]:{}", self.port),
+            host => write!(f, "{host}:{}", self.port),
+        }
+    }
+}
+
+text!(Place, "a host and a port in quotes");
+
+/// The hash of an identity, base64url as in addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity(pub(crate) [u8; 32]);
+
+impl FromStr for Identity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let hash = base64url_decode(text).ok().and_then(|hash| hash.try_into().ok());
+        hash.map(Self).ok_or_else(|| format!("`{text}` is not an identity's hash in base64url"))
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&base64url(&self.0))
+    }
+}
+
+text!(Identity, "an identity's hash in quotes");
+
+/// A word that Apple gives: of letters, digits, dots and dashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Word(pub(crate) String);
+
+impl FromStr for Word {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let word = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+        if word { Ok(Self(text.to_owned())) } else { Err("letters, digits, dots and dashes only") }
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text!(Word, "a word in quotes");
 
 /// A host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -425,8 +533,14 @@ mod tests {
         for block in ["AAAA spam", "AAAA content", "AAAA content 1d", "AAAA spam always"] {
             assert_eq!(round::<Block>(block), block);
         }
-        assert_eq!((round::<Versions>("8-20"), round::<Versions>("9")), ("8-20".into(), "9-9".into()));
+        assert_eq!((round::<SmpVersions>("8-20"), round::<SmpVersions>("9")), ("8-20".into(), "9-9".into()));
         assert_eq!(round::<Level>("debug"), "debug");
+        for place in ["localhost:2197", "127.0.0.1:443", "[::1]:443"] {
+            assert_eq!(round::<Place>(place), place);
+        }
+        assert_eq!(round::<Minutes>("20m"), "20m");
+        let hash = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=";
+        assert_eq!(round::<Identity>(hash), hash);
     }
 
     #[test]
@@ -436,8 +550,16 @@ mod tests {
             assert!(count.parse::<Count>().is_err(), "{count}");
         }
         for versions in ["5-20", "6-21", "20-6", "6-", "6-7-8", "6..20"] {
-            assert!(versions.parse::<Versions>().is_err(), "{versions}");
+            assert!(versions.parse::<SmpVersions>().is_err(), "{versions}");
         }
+        for versions in ["0-3", "1-4", "3-1", "6-20"] {
+            assert!(versions.parse::<NtfVersions>().is_err(), "{versions}");
+        }
+        for place in ["localhost", "localhost:", ":443", "localhost:0", "a b:1", "localhost:66000"] {
+            assert!(place.parse::<Place>().is_err(), "{place}");
+        }
+        assert!("90s".parse::<Minutes>().is_err() && "70000m".parse::<Minutes>().is_err());
+        assert!("AAAA".parse::<Identity>().is_err() && "a b".parse::<Word>().is_err());
         for block in ["AAAA", "spam", "AAAA rude", "AAAA spam soon", "AAAA spam 1h 2h", "? spam"] {
             assert!(block.parse::<Block>().is_err(), "{block}");
         }

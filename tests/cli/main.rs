@@ -9,6 +9,8 @@ mod messages;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod notifications;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod routers;

@@ -127,6 +127,17 @@ impl Background {
         (self.code().await, said)
     }
 
+    /// Asks it to stop with a signal, waits for its end, and gives the exit code and the rest of its data.
+    pub(crate) async fn end(mut self, signal: &str) -> (i32, Vec<String>) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+        let mut rest = Vec::new();
+        while let Some(line) = timeout(LIMIT, self.lines.next_line()).await.expect("ends in time").unwrap() {
+            rest.push(line);
+        }
+        (self.code().await, rest)
+    }
+
     /// The next line of its data.
     pub(crate) async fn line(&mut self) -> String {
         let line = timeout(LIMIT, self.lines.next_line()).await.expect("a line in time");
@@ -135,6 +146,15 @@ impl Background {
 
     /// The next line to people that begins so.
     pub(crate) async fn note(&mut self, begins: &str) -> String {
+        self.note_that(|line| line.starts_with(begins)).await
+    }
+
+    /// The next line to people that has this in it.
+    pub(crate) async fn note_with(&mut self, words: &str) -> String {
+        self.note_that(|line| line.contains(words)).await
+    }
+
+    async fn note_that(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         let notes = self.notes.as_mut().expect("one that keeps its notes");
         let mut line = String::new();
         loop {
@@ -143,7 +163,7 @@ impl Background {
                 .expect("a line in time")
                 .expect("a line before the end");
             match char::from(byte) {
-                '\n' if line.starts_with(begins) => return line,
+                '\n' if is_it(&line) => return line,
                 '\n' => line.clear(),
                 other => line.push(other),
             }

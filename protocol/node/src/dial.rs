@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use sxlab_protocol::ntf::address;
 use sxlab_protocol::wire::{DEFAULT_PORT, RouterAddress};
 
 use crate::identity::RouterIdentity;
@@ -31,8 +32,8 @@ pub(crate) struct Reached {
 pub(crate) const SMP: Reached = Reached { alpn: &[b"smp/1"], port: DEFAULT_PORT };
 
 /// Notification routers, by clients of all versions and by those of version 1 only (NT-1, NT-5).
-pub(crate) const NTF: Reached = Reached { alpn: &[b"ntf/1"], port: 443 };
-pub(crate) const OLD_NTF: Reached = Reached { alpn: &[], port: 443 };
+pub(crate) const NTF: Reached = Reached { alpn: &[b"ntf/1"], port: address::DEFAULT_PORT };
+pub(crate) const OLD_NTF: Reached = Reached { alpn: &[], port: address::DEFAULT_PORT };
 
 /// A TLS connection to the router of an address, its identity checked, within `timeout` nanoseconds. A service presents
 /// certificates of its own.

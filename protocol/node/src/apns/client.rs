@@ -4,13 +4,15 @@ use std::future::poll_fn;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{Method, Uri};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use sxlab_protocol::apns::Reason;
 use sxlab_protocol::apns::jwt::Signer;
 use sxlab_protocol::apns::request::Request;
 use tokio::sync::Mutex;
 
 use super::H2;
-use crate::tls::{Connector, TlsError};
+use crate::tls::{Connector, ConnectorConfig, TlsError};
 use crate::world::{World, within};
 
 /// Bytes of an answer's body that are read: Apple's are far shorter.
@@ -38,6 +40,30 @@ impl ApnsConfig {
         const PATIENCE: u64 = 10_000_000_000;
         let (connect_timeout, answer_timeout) = (PATIENCE, PATIENCE);
         Self { host: host.to_owned(), port, connector, connect_timeout, answer_timeout }
+    }
+
+    /// A stand-in, known by its identity.
+    ///
+    /// # Errors
+    /// [`TlsError`]: none that is known.
+    pub fn of_stand_in(host: &str, port: u16, identity: [u8; 32]) -> Result<Self, TlsError> {
+        let alpn = vec![H2.to_vec()];
+        let known = ConnectorConfig { alpn, expected_identity: identity, client_identity: None };
+        Ok(Self::new(host, port, Connector::new(known)?))
+    }
+
+    /// Apple's routers, or what has a certificate for this host as they do, signed by one of the authorities in PEM.
+    ///
+    /// # Errors
+    /// [`TlsError`] if there is no authority, or one that is none.
+    pub fn of_the_web(host: &str, port: u16, authorities: &[u8]) -> Result<Self, TlsError> {
+        let wrong = |what: String| TlsError::Tls(rustls::Error::General(what));
+        let authorities: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(authorities).collect();
+        let authorities = authorities.map_err(|error| wrong(format!("no PEM: {error}")))?;
+        if authorities.is_empty() {
+            return Err(wrong("no certificate in PEM".to_owned()));
+        }
+        Ok(Self::new(host, port, Connector::of_the_web(host, authorities, &[H2])?))
     }
 }
 

@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
@@ -51,6 +51,8 @@ struct Inner<W> {
     body_limit: usize,
     room: Arc<Semaphore>,
     core: RefCell<StandIn<Bytes>>,
+    /// Requests that were refused before the core saw them.
+    refused: Cell<u64>,
     /// The connections of devices that are online, each with its number.
     devices: RefCell<BTreeMap<Vec<u8>, Online>>,
     connections: RefCell<u64>,
@@ -80,6 +82,7 @@ impl<W: World> ApnsNode<W> {
             body_limit: config.body_limit,
             room: Arc::new(Semaphore::new(CONNECTIONS)),
             core: RefCell::new(StandIn::new(config)),
+            refused: Cell::new(0),
             devices: RefCell::default(),
             connections: RefCell::new(0),
         };
@@ -88,7 +91,8 @@ impl<W: World> ApnsNode<W> {
 
     /// What became of pushes so far.
     pub fn statistics(&self) -> Statistics {
-        self.inner.core.borrow().statistics()
+        let core = self.inner.core.borrow().statistics();
+        Statistics { refused: core.refused.saturating_add(self.inner.refused.get()), ..core }
     }
 
     /// Has every request refused from now on for this reason, or none.
@@ -183,7 +187,10 @@ impl<W: World> ApnsNode<W> {
             self.inner.issuer.verify(&head.token, now / 1_000_000_000)?;
             Ok((head.request, body.ok_or(Reason::PayloadTooLarge)?))
         });
-        let (request, body) = checked.map_err(|reason| (reason, None))?;
+        let (request, body) = checked.map_err(|reason| {
+            self.inner.refused.set(self.inner.refused.get().saturating_add(1));
+            (reason, None)
+        })?;
         let size = body.len();
         self.inner.core.borrow_mut().push(&request, body, size, now)?;
         self.deliver();

@@ -405,10 +405,10 @@ impl<W: World, P: Protocol<W>> Node<W, P> {
         let (mut reader, mut writer) = split(tls.stream);
         let reading = async {
             loop {
-                while self.wants_block(session) == Some(false) {
-                    link.woken().await;
-                }
+                self.until_wanted(session, &link).await;
                 let Ok(Some(block)) = read_block(&mut reader, P::Core::BLOCK_SIZE).await else { return };
+                // What all sessions share may have been used up since.
+                self.until_wanted(session, &link).await;
                 if self.with_core(|core, now| core.block(session, block, now)).is_none() {
                     return;
                 }
@@ -427,6 +427,13 @@ impl<W: World, P: Protocol<W>> Node<W, P> {
         self.inner.links.borrow_mut().remove(&session);
         if link.is_closing() {
             part(&self.inner.world, reader, writer).await;
+        }
+    }
+
+    /// Until a block of the session may be given to the core, or the router is stopped.
+    async fn until_wanted(&self, session: SessionNo, link: &Link) {
+        while self.wants_block(session) == Some(false) {
+            link.woken().await;
         }
     }
 

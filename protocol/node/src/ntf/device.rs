@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use sxlab_protocol::crypto::certificate::Chain;
 use sxlab_protocol::crypto::keys::AuthSecretKey;
+use sxlab_protocol::ntf::address::NtfAddress;
 use sxlab_protocol::ntf::client::{Client, ClientError, ClientEvent};
 use sxlab_protocol::ntf::command::Command;
 use sxlab_protocol::ntf::device::Ask;
@@ -11,7 +12,7 @@ use sxlab_protocol::ntf::handshake::{BLOCK_SIZE, ClientHandshake};
 use sxlab_protocol::ntf::response::Response;
 use sxlab_protocol::ntf::version::MIN;
 use sxlab_protocol::transport::HandshakeError;
-use sxlab_protocol::wire::{CorrId, EntityId, RouterAddress, VersionRange};
+use sxlab_protocol::wire::{CorrId, EntityId, VersionRange};
 
 use crate::client::SessionError;
 use crate::dial::{self, dial};
@@ -60,23 +61,23 @@ impl Requester for Client {
 
 impl<W: World> DeviceSession<W> {
     /// Connects, checks the router's identity and agrees on a version. A device that knows version 1 only negotiates no protocol
-    /// in TLS (NT-1). An address without a port means 443. `timeout` is for the connection with TLS, for the handshake, and for each
+    /// in TLS (NT-1). `timeout` is for the connection with TLS, for the handshake, and for each
     /// request, in nanoseconds.
     ///
     /// # Errors
     /// [`SessionError::Tls`], [`SessionError::Ntf`], [`SessionError::Closed`], [`SessionError::Timeout`].
     pub async fn connect(
         world: W,
-        address: &RouterAddress,
+        address: &NtfAddress,
         versions: VersionRange,
         timeout: u64,
     ) -> Result<Self, SessionError> {
         let how = if versions.max == MIN { &dial::OLD_NTF } else { &dial::NTF };
-        let tls = dial(&world, address, how, None, timeout).await?;
+        let tls = dial(&world, &address.0, how, None, timeout).await?;
         let leaf = Chain::new(tls.peer_chain.clone()).leaf_public_key();
         let leaf = leaf.map_err(|error| ClientError::from(HandshakeError::from(error)))?;
         let session_id = tls.session_id.clone();
-        let handshake = ClientHandshake { versions, identity: address.identity, leaf, session_id };
+        let handshake = ClientHandshake { versions, identity: address.0.identity, leaf, session_id };
         let core = Client::new(handshake, world.rng());
         // A router sends nothing of itself.
         let (requests, _) = Requests::open(world, tls, core, timeout).await?;

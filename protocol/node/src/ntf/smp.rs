@@ -162,10 +162,9 @@ impl<W: World> NtfNode<W> {
         let (mut reader, mut writer) = split(tls.stream);
         let reading = async {
             loop {
-                while !self.may_listen() {
-                    own.link.woken().await;
-                }
+                self.until_listening(own).await;
                 let Ok(Some(block)) = read_block(&mut reader, BLOCK_SIZE).await else { return };
+                self.until_listening(own).await;
                 own.heard.set(true);
                 match own.take(&block) {
                     Ok(told) => {
@@ -197,10 +196,16 @@ impl<W: World> NtfNode<W> {
         }
     }
 
-    /// Whether what SMP routers say may be read.
-    fn may_listen(&self) -> bool {
+    /// Until the core may be given what SMP routers say.
+    async fn until_listening(&self, own: &Upstream) {
         // A stopped router's sessions end by what they are told next.
-        !self.is_behind() && self.core_says(|core| core.wants_notifications()).unwrap_or(true)
+        while !self.listens() {
+            own.link.woken().await;
+        }
+    }
+
+    fn listens(&self) -> bool {
+        !self.is_behind() && self.core_says(|core| core.wants_notifications()) != Some(false)
     }
 
     /// Tells the core what came in a block; `None` when the router is stopped.
@@ -237,7 +242,8 @@ impl<W: World> NtfNode<W> {
             own.heard.set(false);
             own.ask(Subscriber::ping);
             world.sleep(limits.ping_interval).await;
-            silent = if own.heard.get() { 0 } else { silent + 1 };
+            // Where nothing is read, nothing is heard.
+            silent = if own.heard.get() || !self.listens() { 0 } else { silent + 1 };
         }
     }
 }

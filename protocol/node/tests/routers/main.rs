@@ -14,6 +14,7 @@ mod hosts;
 mod limits;
 mod names;
 mod network;
+mod notifications;
 mod party;
 mod proxies;
 mod queues;

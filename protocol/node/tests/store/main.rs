@@ -9,6 +9,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test crate")]
 
 mod crashes;
+mod devices;
 mod disk;
 mod files;
 mod party;

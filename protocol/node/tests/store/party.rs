@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sxlab_node::identity::RouterIdentity;
-use sxlab_node::store::Store;
+use sxlab_node::store::{State, Store};
 use sxlab_protocol::crypto::keys::{AuthSecretKey, KeyType, X25519Public, X25519Secret};
 use sxlab_protocol::observe::SessionNo;
 use sxlab_protocol::smp::client::{Client, ClientEvent};
@@ -19,31 +19,47 @@ use sxlab_protocol::wire::{CorrId, EntityId, MsgId, VersionRange};
 use crate::disk::{Disk, below};
 
 pub const IDENTITY: [u8; 32] = [7; 32];
-const SECOND: u64 = 1_000_000_000;
-const NOW: u64 = 1_800_000_000 * SECOND;
+pub const SECOND: u64 = 1_000_000_000;
+pub const NOW: u64 = 1_800_000_000 * SECOND;
+
+/// Clients that give a router on a store random commands, and remember what it promised them.
+pub trait Parties {
+    type State: State;
+
+    /// A router that starts from what is on the disk.
+    fn new(disk: Disk, order: Order, seed: u64) -> Self;
+
+    /// Random commands, and commits of several at once.
+    fn run(&mut self, steps: usize);
+
+    fn disk(&self) -> &Disk;
+
+    /// Whether a state restored after a crash at operation `at` keeps what was promised up to then; what it breaks if not.
+    fn broken(&self, state: &Self::State, at: usize) -> Option<String>;
+}
 
 /// When something was asked for and when the answer left, as numbers of operations of the disk.
 #[derive(Clone, Copy, Debug, Default)]
-struct Promise {
+pub struct Promise {
     asked: Option<usize>,
     given: Option<usize>,
 }
 
 impl Promise {
-    fn ask(&mut self, at: usize) {
+    pub fn ask(&mut self, at: usize) {
         self.asked.get_or_insert(at);
     }
 
-    fn give(&mut self, at: usize) {
+    pub fn give(&mut self, at: usize) {
         self.given.get_or_insert(at);
     }
 
     /// Whether it may have taken effect.
-    fn begun(&self, at: usize) -> bool {
+    pub fn begun(&self, at: usize) -> bool {
         self.asked.is_some_and(|asked| asked <= at)
     }
 
-    fn holds(&self, at: usize) -> bool {
+    pub fn holds(&self, at: usize) -> bool {
         self.given.is_some_and(|given| given <= at)
     }
 }
@@ -105,7 +121,7 @@ pub struct Party {
     name: u64,
 }
 
-fn credentials() -> RouterCredentials {
+pub fn credentials() -> RouterCredentials {
     static MADE: OnceLock<RouterCredentials> = OnceLock::new();
     let make = || {
         let identity = RouterIdentity::mint("router.test", &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
@@ -118,9 +134,10 @@ fn dh_key() -> X25519Public {
     X25519Secret::from_bytes([5; 32]).public()
 }
 
-impl Party {
-    /// A router that starts from what is on the disk.
-    pub fn new(disk: Disk, order: Order, seed: u64) -> Self {
+impl Parties for Party {
+    type State = QueueStore;
+
+    fn new(disk: Disk, order: Order, seed: u64) -> Self {
         let mut chance = ChaCha20Rng::seed_from_u64(seed);
         let (store, queues) = Store::on("test", disk.clone(), &IDENTITY).unwrap();
         let credentials = credentials();
@@ -165,8 +182,7 @@ impl Party {
         party
     }
 
-    /// Random commands, and commits of several at once.
-    pub fn run(&mut self, steps: usize) {
+    fn run(&mut self, steps: usize) {
         for _ in 0..steps {
             for _ in 0..=below(&mut self.chance, 3) {
                 self.ask();
@@ -181,10 +197,55 @@ impl Party {
         self.exchange();
     }
 
-    pub fn disk(&self) -> &Disk {
+    fn disk(&self) -> &Disk {
         &self.disk
     }
 
+    fn broken(&self, queues: &QueueStore, at: usize) -> Option<String> {
+        let mut bodies = BTreeSet::new();
+        let mut owners = BTreeSet::new();
+        for record in queues.records() {
+            if let Record::Message { message, .. } = &record
+                && let Content::Message { body, .. } = &message.content
+                && !bodies.insert(String::from_utf8(body.clone()).unwrap())
+            {
+                return Some(format!("message twice: {message:?}"));
+            }
+            if let Record::Queue { recipient, .. } = record {
+                owners.insert(recipient);
+            }
+        }
+        for queue in self.queues.iter().filter(|queue| queue.created <= at) {
+            let found = queues.by_recipient(&queue.recipient);
+            if queue.deleted.holds(at) && found.is_some() {
+                return Some(format!("DEL was answered: {queue:?}"));
+            }
+            if queue.deleted.begun(at) {
+                continue;
+            }
+            let Some(found) = found else { return Some(format!("IDS was answered: {queue:?}")) };
+            let kept = found.sender == queue.sender
+                && (!queue.suspended.holds(at) || found.status == Status::Off)
+                && (!queue.secured.holds(at) || found.sender_key == Some(self.sender_key.public()))
+                && (!queue.notified.holds(at) || found.notifier().is_some());
+            if !kept {
+                return Some(format!("OFF, KEY or NKEY was answered: {queue:?}: {found:?}"));
+            }
+        }
+        for (body, message) in &self.messages {
+            let gone = message.removed.begun(at) || self.queues[message.queue].deleted.begun(at);
+            if message.stored.holds(at) && !gone && !bodies.contains(body) {
+                return Some(format!("SEND was answered: {body}: {message:?}"));
+            }
+            if message.removed.holds(at) && bodies.contains(body) {
+                return Some(format!("ACK was answered: {body}: {message:?}"));
+            }
+        }
+        None
+    }
+}
+
+impl Party {
     fn commit(&mut self) {
         self.store.commit(&self.pending).unwrap();
         self.pending.clear();
@@ -321,49 +382,5 @@ impl Party {
             (Some(Asked::NKey(number)), _) if done => self.queues[number].notified.give(at),
             _ => {}
         }
-    }
-
-    /// Whether a store restored after a crash at operation `at` keeps what was promised up to then; what it breaks if not.
-    pub fn broken(&self, queues: &QueueStore, at: usize) -> Option<String> {
-        let mut bodies = BTreeSet::new();
-        let mut owners = BTreeSet::new();
-        for record in queues.records() {
-            if let Record::Message { message, .. } = &record
-                && let Content::Message { body, .. } = &message.content
-                && !bodies.insert(String::from_utf8(body.clone()).unwrap())
-            {
-                return Some(format!("message twice: {message:?}"));
-            }
-            if let Record::Queue { recipient, .. } = record {
-                owners.insert(recipient);
-            }
-        }
-        for queue in self.queues.iter().filter(|queue| queue.created <= at) {
-            let found = queues.by_recipient(&queue.recipient);
-            if queue.deleted.holds(at) && found.is_some() {
-                return Some(format!("DEL was answered: {queue:?}"));
-            }
-            if queue.deleted.begun(at) {
-                continue;
-            }
-            let Some(found) = found else { return Some(format!("IDS was answered: {queue:?}")) };
-            let kept = found.sender == queue.sender
-                && (!queue.suspended.holds(at) || found.status == Status::Off)
-                && (!queue.secured.holds(at) || found.sender_key == Some(self.sender_key.public()))
-                && (!queue.notified.holds(at) || found.notifier().is_some());
-            if !kept {
-                return Some(format!("OFF, KEY or NKEY was answered: {queue:?}: {found:?}"));
-            }
-        }
-        for (body, message) in &self.messages {
-            let gone = message.removed.begun(at) || self.queues[message.queue].deleted.begun(at);
-            if message.stored.holds(at) && !gone && !bodies.contains(body) {
-                return Some(format!("SEND was answered: {body}: {message:?}"));
-            }
-            if message.removed.holds(at) && bodies.contains(body) {
-                return Some(format!("ACK was answered: {body}: {message:?}"));
-            }
-        }
-        None
     }
 }
