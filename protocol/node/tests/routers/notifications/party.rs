@@ -118,12 +118,15 @@ pub(crate) fn token(name: &str) -> DeviceToken {
     DeviceToken { provider: Provider::ApnsTest, name }
 }
 
+/// Whether a push is shown, and its body.
+pub(crate) type Body = (Kind, Vec<u8>);
+
 /// A device with a session, and a connection to the stand-in.
 pub(crate) struct Phone {
     network: Network,
     pub(crate) device: Device,
     session: DeviceSession<TestWorld>,
-    got: Rc<RefCell<Vec<(Kind, Vec<u8>)>>>,
+    got: Rc<RefCell<Vec<Body>>>,
 }
 
 impl Phone {
@@ -231,7 +234,7 @@ impl Phone {
     }
 
     /// Bodies that were pushed since the last call.
-    pub(crate) fn bodies(&self) -> Vec<(Kind, Vec<u8>)> {
+    pub(crate) fn bodies(&self) -> Vec<Body> {
         self.got.take()
     }
 
