@@ -3,7 +3,7 @@ use std::io;
 use std::net::Ipv6Addr;
 use std::task::Poll;
 
-/// Bounds on a router's connections. What sessions may cost is bounded by [`RouterConfig`].
+/// Bounds on a router's connections. What sessions may cost is bounded by the core's configuration.
 ///
 /// Of memory a connection has, beside TLS's own buffers (64 KiB at most in each direction), its session's, and up to
 /// 48 KiB of a block that has not come whole; idle ones hold some 8 KiB (`cargo bench --bench load -- --only memory`
