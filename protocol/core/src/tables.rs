@@ -70,10 +70,14 @@ impl<K: Ord, V> Few<K, V> {
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let place = self.place(key).ok()?;
         let removed = self.0.remove(place);
+        self.give_back();
+        removed.map(|(_, value)| value)
+    }
+
+    fn give_back(&mut self) {
         if self.0.is_empty() {
             self.0 = VecDeque::new();
         }
-        removed.map(|(_, value)| value)
     }
 
     /// The entry with the smallest key.
@@ -87,6 +91,7 @@ impl<K: Ord, V> Few<K, V> {
 
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
         self.0.retain(|(key, value)| keep(key, value));
+        self.give_back();
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(K, V)> {

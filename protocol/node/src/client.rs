@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sxlab_protocol::crypto::keys::AuthSecretKey;
-use sxlab_protocol::ntf;
 use sxlab_protocol::smp::client::{Client, ClientError, ClientEvent};
 use sxlab_protocol::smp::command::Command;
 use sxlab_protocol::smp::error::SmpError;
@@ -28,9 +27,6 @@ pub enum SessionError {
     /// The protocol was violated, or the request can't be made.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The same of a notification router's session.
-    #[error(transparent)]
-    Ntf(#[from] ntf::client::ClientError),
     /// The connection ended before the answer came.
     #[error("the connection ended")]
     Closed,

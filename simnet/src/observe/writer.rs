@@ -95,3 +95,48 @@ impl Writer {
         log.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
+
+impl Drop for Writer {
+    /// A run that failed leaves nothing that still writes: the directory of its files is about to be removed.
+    fn drop(&mut self) {
+        if let Some(Thread { full, log, .. }) = self.thread.take() {
+            drop(full);
+            // The run's own failure is what is told.
+            let _ = log.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sxlab_protocol::observe::SessionNo;
+
+    use super::*;
+
+    /// More than one batch, so that there is work on both sides.
+    fn push_all(push: &mut dyn FnMut(u64, VantageId, Sight)) {
+        for number in 0..2 * TOGETHER as u64 + 1 {
+            push(number, VantageId(0), Sight::Closed { session: SessionNo(number) });
+        }
+    }
+
+    #[test]
+    fn a_log_is_the_same_by_a_thread_or_without() {
+        let (mut log, mut writer) = (Log::default(), Writer::new(Log::default()).unwrap());
+        push_all(&mut |at, vantage, sight| log.push(at, vantage, sight));
+        push_all(&mut |at, vantage, sight| writer.push(at, vantage, sight));
+        writer.check().unwrap();
+        let written = writer.into_log();
+        assert_eq!((written.len(), written.trace_hash()), (log.len(), log.trace_hash()));
+        assert_eq!(written.len(), 2 * TOGETHER + 1);
+    }
+
+    #[test]
+    fn nothing_is_written_any_more_once_a_writer_is_dropped() {
+        let mut writer = Writer::new(Log::default()).unwrap();
+        push_all(&mut |at, vantage, sight| writer.push(at, vantage, sight));
+        let held_by_the_thread = Arc::clone(&writer.thread.as_ref().unwrap().failed);
+        drop(writer);
+        assert_eq!(Arc::strong_count(&held_by_the_thread), 1);
+    }
+}

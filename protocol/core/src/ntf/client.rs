@@ -7,39 +7,14 @@ use std::collections::{BTreeSet, VecDeque};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
-use thiserror::Error;
 
 use super::command::Command;
 use super::handshake::{Agreed, ClientHandshake};
 use super::response::Response;
 use crate::crypto::keys::AuthSecretKey;
-use crate::transport::{
-    BatchError, BlockError, HandshakeError, TransmissionError, Unsigned, authorize, read_transmission,
-};
+use crate::smp::client::ClientError;
+use crate::transport::{BatchError, Unsigned, authorize, read_transmission};
 use crate::wire::{CorrId, EntityId, WireError};
-
-/// Why a session can't go on, or a request can't be made.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ClientError {
-    /// The handshake failed.
-    #[error(transparent)]
-    Handshake(#[from] HandshakeError),
-    /// A block is not one.
-    #[error(transparent)]
-    Block(#[from] BlockError),
-    /// A block's content or a transmission does not parse.
-    #[error("the router sent what does not parse: {0}")]
-    Wire(#[from] WireError),
-    /// A request can't be written.
-    #[error(transparent)]
-    Transmission(#[from] TransmissionError),
-    /// A request is too large for a block.
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    /// A request before the handshake was done.
-    #[error("no session yet")]
-    NotReady,
-}
 
 /// What a client learns.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -170,6 +170,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     ]
 }
 
+/// Ignored as it changes files of the repository: to be run when a decoder is new or its form changes.
 #[test]
 #[ignore = "writes fuzz/seeds again: `cargo test -p sxlab-protocol --test decoders write_seeds -- --ignored`"]
 fn write_seeds() {

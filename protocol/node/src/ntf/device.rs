@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use sxlab_protocol::crypto::certificate::Chain;
 use sxlab_protocol::crypto::keys::AuthSecretKey;
 use sxlab_protocol::ntf::address::NtfAddress;
-use sxlab_protocol::ntf::client::{Client, ClientError, ClientEvent};
+use sxlab_protocol::ntf::client::{Client, ClientEvent};
 use sxlab_protocol::ntf::command::Command;
 use sxlab_protocol::ntf::device::Ask;
 use sxlab_protocol::ntf::handshake::{BLOCK_SIZE, ClientHandshake};
 use sxlab_protocol::ntf::response::Response;
 use sxlab_protocol::ntf::version::MIN;
+use sxlab_protocol::smp::client::ClientError;
 use sxlab_protocol::transport::HandshakeError;
 use sxlab_protocol::wire::{CorrId, EntityId, VersionRange};
 
@@ -65,7 +66,7 @@ impl<W: World> DeviceSession<W> {
     /// request, in nanoseconds.
     ///
     /// # Errors
-    /// [`SessionError::Tls`], [`SessionError::Ntf`], [`SessionError::Closed`], [`SessionError::Timeout`].
+    /// [`SessionError::Tls`], [`SessionError::Client`], [`SessionError::Closed`], [`SessionError::Timeout`].
     pub async fn connect(
         world: W,
         address: &NtfAddress,

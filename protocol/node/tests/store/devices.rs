@@ -121,21 +121,6 @@ impl Parties for Devices {
         devices
     }
 
-    fn run(&mut self, steps: usize) {
-        for _ in 0..steps {
-            for _ in 0..=below(&mut self.chance, 3) {
-                self.ask();
-            }
-            self.exchange();
-            if below(&mut self.chance, 2) == 0 {
-                self.commit();
-                self.exchange();
-            }
-        }
-        self.commit();
-        self.exchange();
-    }
-
     fn disk(&self) -> &Disk {
         &self.disk
     }
@@ -172,9 +157,11 @@ impl Parties for Devices {
         }
         None
     }
-}
 
-impl Devices {
+    fn chance(&mut self) -> &mut ChaCha20Rng {
+        &mut self.chance
+    }
+
     fn commit(&mut self) {
         self.store.commit(&self.pending).unwrap();
         self.pending.clear();
@@ -195,40 +182,6 @@ impl Devices {
         while let Some(event) = self.client.1.poll() {
             self.learn(event);
         }
-    }
-
-    /// Providers and SMP routers do as they are asked.
-    fn serve(&mut self) {
-        while let Some(event) = self.core.poll() {
-            match event {
-                RouterEvent::Push(push) => self.core.pushed(push.number, &PushAnswer::ACCEPTED, NOW),
-                RouterEvent::Smp(no, SmpAsk::Connect { .. }) => {
-                    self.connected = Some(no);
-                    self.core.smp(no, SmpTold::Connected { service: None }, NOW);
-                }
-                RouterEvent::Smp(no, SmpAsk::Subscribe(queues)) => {
-                    for queue in queues {
-                        let (notifier, answer) = (queue.notifier, Answer::Subscribed(None));
-                        self.core.smp(no, SmpTold::Subscribed { notifier, answer }, NOW);
-                    }
-                }
-                RouterEvent::Smp(_, SmpAsk::Disconnect) => self.connected = None,
-                RouterEvent::Smp(_, SmpAsk::SubscribeService(_)) => {}
-                RouterEvent::Writable(_) | RouterEvent::Close(_) => {}
-            }
-        }
-    }
-
-    /// A device that nobody else has.
-    fn device(&mut self) -> DeviceToken {
-        self.names += 1;
-        let name = format!("{:08x}{:08x}", self.name, self.names);
-        DeviceToken { provider: Provider::ApnsTest, name: EntityId::new(name.as_bytes()).unwrap() }
-    }
-
-    fn request(&mut self, entity: &EntityId, command: &Command, asked: Asked) {
-        let corr = self.client.1.request(entity.clone(), command, Some(&self.key)).unwrap();
-        self.asked.insert(corr, asked);
     }
 
     fn ask(&mut self) {
@@ -292,6 +245,42 @@ impl Devices {
             }
             _ => self.request(&id, &Command::TChk, Asked::Check),
         }
+    }
+}
+
+impl Devices {
+    /// Providers and SMP routers do as they are asked.
+    fn serve(&mut self) {
+        while let Some(event) = self.core.poll() {
+            match event {
+                RouterEvent::Push(push) => self.core.pushed(push.number, &PushAnswer::ACCEPTED, NOW),
+                RouterEvent::Smp(no, SmpAsk::Connect { .. }) => {
+                    self.connected = Some(no);
+                    self.core.smp(no, SmpTold::Connected { service: None }, NOW);
+                }
+                RouterEvent::Smp(no, SmpAsk::Subscribe(queues)) => {
+                    for queue in queues {
+                        let (notifier, answer) = (queue.notifier, Answer::Subscribed(None));
+                        self.core.smp(no, SmpTold::Subscribed { notifier, answer }, NOW);
+                    }
+                }
+                RouterEvent::Smp(_, SmpAsk::Disconnect) => self.connected = None,
+                RouterEvent::Smp(_, SmpAsk::SubscribeService(_)) => {}
+                RouterEvent::Writable(_) | RouterEvent::Close(_) => {}
+            }
+        }
+    }
+
+    /// A device that nobody else has.
+    fn device(&mut self) -> DeviceToken {
+        self.names += 1;
+        let name = format!("{:08x}{:08x}", self.name, self.names);
+        DeviceToken { provider: Provider::ApnsTest, name: EntityId::new(name.as_bytes()).unwrap() }
+    }
+
+    fn request(&mut self, entity: &EntityId, command: &Command, asked: Asked) {
+        let corr = self.client.1.request(entity.clone(), command, Some(&self.key)).unwrap();
+        self.asked.insert(corr, asked);
     }
 
     /// An answer has left the router: it is a promise now.

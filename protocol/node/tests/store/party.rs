@@ -29,8 +29,32 @@ pub trait Parties {
     /// A router that starts from what is on the disk.
     fn new(disk: Disk, order: Order, seed: u64) -> Self;
 
+    fn chance(&mut self) -> &mut ChaCha20Rng;
+
+    /// A random command.
+    fn ask(&mut self);
+
+    /// Passes what waits, both ways.
+    fn exchange(&mut self);
+
+    /// Makes durable what is not yet.
+    fn commit(&mut self);
+
     /// Random commands, and commits of several at once.
-    fn run(&mut self, steps: usize);
+    fn run(&mut self, steps: usize) {
+        for _ in 0..steps {
+            for _ in 0..=below(self.chance(), 3) {
+                self.ask();
+            }
+            self.exchange();
+            if below(self.chance(), 2) == 0 {
+                self.commit();
+                self.exchange();
+            }
+        }
+        self.commit();
+        self.exchange();
+    }
 
     fn disk(&self) -> &Disk;
 
@@ -182,21 +206,6 @@ impl Parties for Party {
         party
     }
 
-    fn run(&mut self, steps: usize) {
-        for _ in 0..steps {
-            for _ in 0..=below(&mut self.chance, 3) {
-                self.ask();
-            }
-            self.exchange();
-            if below(&mut self.chance, 2) == 0 {
-                self.commit();
-                self.exchange();
-            }
-        }
-        self.commit();
-        self.exchange();
-    }
-
     fn disk(&self) -> &Disk {
         &self.disk
     }
@@ -243,9 +252,11 @@ impl Parties for Party {
         }
         None
     }
-}
 
-impl Party {
+    fn chance(&mut self) -> &mut ChaCha20Rng {
+        &mut self.chance
+    }
+
     fn commit(&mut self) {
         self.store.commit(&self.pending).unwrap();
         self.pending.clear();
@@ -277,12 +288,6 @@ impl Party {
                 self.learn(event);
             }
         }
-    }
-
-    fn request(&mut self, client: usize, entity: &EntityId, command: &Command, signed: bool, asked: Asked) {
-        let key = self.key.clone();
-        let corr = self.clients[client].1.request(entity.clone(), command, signed.then_some(&key)).unwrap();
-        self.asked.insert(corr, asked);
     }
 
     fn ask(&mut self) {
@@ -340,6 +345,14 @@ impl Party {
                 self.asked.insert(corr, Asked::Send(body));
             }
         }
+    }
+}
+
+impl Party {
+    fn request(&mut self, client: usize, entity: &EntityId, command: &Command, signed: bool, asked: Asked) {
+        let key = self.key.clone();
+        let corr = self.clients[client].1.request(entity.clone(), command, signed.then_some(&key)).unwrap();
+        self.asked.insert(corr, asked);
     }
 
     /// An answer or a message has left the router: it is a promise now.
